@@ -1,0 +1,33 @@
+// What a launched process tells its launcher before the service's first instruction.
+//
+// A launch ends in one of two ways on the report pipe:
+//   - end of file, nothing read: the service was executed;
+//   - one `struct slice_report`: the step that failed. Nothing of the service ran.
+// The pipe is close-on-exec in whoever holds it, so success needs no message.
+#ifndef SLICE_REPORT_H
+#define SLICE_REPORT_H
+
+#include <stdint.h>
+
+enum slice_stage {
+    // The C child between clone and exec; `index` is the operation in the plan.
+    SLICE_STAGE_PLAN = 1,
+    // slice-init, inside the slice; `index` is unused.
+    SLICE_STAGE_INIT_SETUP = 16,    // slice-init's own preparation (arguments, pipes, signals)
+    SLICE_STAGE_INIT_USER = 17,     // the user is not in the image's /etc/passwd (errno ENOENT)
+    SLICE_STAGE_INIT_GROUP = 18,    // the group is not in the image's /etc/group
+    SLICE_STAGE_INIT_IDENTITY = 19, // setgroups, setgid, setuid, capabilities
+    SLICE_STAGE_INIT_WORKDIR = 20,  // chdir to the working directory
+    SLICE_STAGE_INIT_TERMINAL = 21, // becoming the terminal's session leader
+    SLICE_STAGE_INIT_FORK = 22,     // starting the service's process
+    SLICE_STAGE_INIT_EXEC = 23,     // ENOENT: not found (127); EACCES, ENOEXEC: not executable (126)
+};
+
+struct slice_report {
+    uint32_t stage; // enum slice_stage
+    uint32_t index;
+    int32_t error; // errno, positive
+    uint32_t reserved;
+};
+
+#endif

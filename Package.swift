@@ -1,0 +1,79 @@
+// swift-tools-version:6.1
+// Modules, from the bottom up; imports run only downwards in this list.
+import PackageDescription
+
+let checked: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("ExistentialAny")]
+
+let package = Package(
+  name: "slices",
+  platforms: [],
+  products: [
+    .executable(name: "slicectl", targets: ["slicectl"]),
+    .executable(name: "sliced", targets: ["sliced"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // C shims, one concern each.
+    .target(name: "CSystem", path: "CShims/system"),
+    .target(name: "CLaunch", path: "CShims/launch"),
+    .target(
+      name: "CSeccomp", path: "CShims/seccomp", linkerSettings: [.linkedLibrary("seccomp")]),
+    .target(name: "CCapability", path: "CShims/capability", linkerSettings: [.linkedLibrary("cap")]),
+    .target(
+      name: "CNetlink", path: "CShims/netlink",
+      cSettings: [.unsafeFlags(["-I/usr/include/libnl3"])],
+      linkerSettings: [.linkedLibrary("nl-route-3"), .linkedLibrary("nl-3")]),
+    .target(
+      name: "CToml", path: "CShims/toml",
+      cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
+
+    // What a slice is: no system calls, testable anywhere.
+    .target(name: "SliceModel", swiftSettings: checked),
+    // slice.toml and node.toml.
+    .target(
+      name: "SliceConfiguration", dependencies: ["SliceModel", "CToml"], swiftSettings: checked),
+    // One wrapper per kernel object.
+    .target(
+      name: "SliceKernel",
+      dependencies: [
+        "SliceModel", "CSystem", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
+      ],
+      swiftSettings: checked),
+    // Builds and tears down slices, without a daemon.
+    .target(
+      name: "SliceRuntime", dependencies: ["SliceKernel", "SliceModel"], swiftSettings: checked),
+    // The protocol: nothing about slices.
+    .target(name: "Varlink", dependencies: ["CSystem"], swiftSettings: checked),
+    // The interface between supervisor and clients.
+    .target(
+      name: "SliceInterface", dependencies: ["Varlink", "SliceModel"],
+      resources: [.embedInCode("org.sliceruntime.Slices.varlink")], swiftSettings: checked),
+    .target(
+      name: "SliceSupervisor",
+      dependencies: [
+        "SliceRuntime", "SliceConfiguration", "SliceInterface", "Varlink", "SliceModel",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: checked),
+    .target(
+      name: "SliceClient", dependencies: ["SliceInterface", "Varlink", "SliceModel", "CSystem"],
+      swiftSettings: checked),
+    .executableTarget(
+      name: "sliced",
+      dependencies: [
+        "SliceSupervisor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: checked),
+    .executableTarget(
+      name: "slicectl",
+      dependencies: [
+        "SliceClient", "SliceConfiguration", "SliceRuntime",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: checked),
+  ],
+  cxxLanguageStandard: .cxx17
+)
