@@ -6,7 +6,6 @@ let checked: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("
 
 let package = Package(
   name: "slices",
-  platforms: [],
   products: [
     .executable(name: "slicectl", targets: ["slicectl"]),
     .executable(name: "sliced", targets: ["sliced"]),
