@@ -17,6 +17,7 @@ let package = Package(
   targets: [
     // C shims, one concern each.
     .target(name: "CSystem", path: "CShims/system"),
+    .target(name: "CKernel", path: "CShims/kernel"),
     .target(name: "CLaunch", path: "CShims/launch"),
     .target(
       name: "CSeccomp", path: "CShims/seccomp", linkerSettings: [.linkedLibrary("seccomp")]),
@@ -40,7 +41,7 @@ let package = Package(
     .target(
       name: "SliceKernel",
       dependencies: [
-        "SliceModel", "Descriptor", "CSystem", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
+        "SliceModel", "Descriptor", "CKernel", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
       ],
       swiftSettings: checked),
     // Builds and tears down slices, without a daemon.
