@@ -2,9 +2,8 @@
 //   host:  make the pair
 //   host:  ask for the two indices
 //   host:  settings, up, neighbours and routes
-//   slice: up
-//   both:  wait until the ends carry packets
-//   slice: addresses, neighbours, default routes
+//   slice: up, addresses, neighbours, default routes
+//   both:  wait until the ends carry packets and the slice takes those to its IPv6 address
 // Each but the first relies on the one before, and route netlink goes on after a failure: one
 // batch for all would go on with the link of another where the name is taken.
 
@@ -21,8 +20,8 @@
 #include <time.h>
 
 #define SLICE_DEVICE "eth0"
-#define READY_TRIES 200
-#define READY_PAUSE_NS 1000000 // 1 ms
+#define READY_TRIES 4000
+#define READY_PAUSE_NS 50000 // the wait is usually shorter; in all at least 0.2 s
 
 // One address family of a link.
 struct side {
@@ -255,25 +254,6 @@ static int configure_host(
 
 // --- The slice's side
 
-static int bring_up(int rtnetlink, int index, const char *name, struct cnl_error *error) {
-    struct cnl_batch batch = {0};
-    add_up(&batch, index);
-    return cnl_batch_run(rtnetlink, &batch, name, NULL, NULL, error);
-}
-
-// An end sends nothing until the kernel's link watch has seen that the other is up, and what is
-// sent before is lost. Since Linux 6.8 asking for the link makes it look; before, it takes a
-// moment.
-static int wait_ready(int rtnetlink, int index, const char *name, struct cnl_error *error) {
-    for (int tries = 0; tries < READY_TRIES; tries++) {
-        struct state state;
-        int result = look_up(rtnetlink, index, name, &state, error);
-        if (result < 0 || state.operstate == IF_OPER_UP) return result;
-        nanosleep(&(struct timespec){.tv_nsec = READY_PAUSE_NS}, NULL);
-    }
-    return cnl_fail(error, ETIMEDOUT, "wait for link", "%s", name);
-}
-
 static void add_slice_address(struct cnl_batch *batch, const struct side *side, int index) {
     struct ifaddrmsg header = {
         .ifa_family = (uint8_t)side->family,
@@ -310,6 +290,7 @@ static int configure_slice(
     const struct cnl_namespace *namespace, const struct cnl_link *link, int index,
     struct cnl_error *error) {
     struct cnl_batch batch = {0};
+    add_up(&batch, index);
     struct sides sides = present_sides(link);
     for (unsigned i = 0; i < sides.count; i++) {
         const struct side *side = &sides.list[i];
@@ -320,13 +301,57 @@ static int configure_slice(
     return cnl_batch_run(namespace->rtnetlink, &batch, SLICE_DEVICE, NULL, NULL, error);
 }
 
-static int start_link(
+// --- Waiting
+
+static void pause_before_retry(void) {
+    nanosleep(&(struct timespec){.tv_nsec = READY_PAUSE_NS}, NULL);
+}
+
+// An end sends nothing until the kernel's link watch has seen that the other is up, and what is
+// sent before is lost. Since Linux 6.8 asking for the link makes it look; before, it takes a
+// moment.
+static int wait_for_carrier(int rtnetlink, int index, const char *name, struct cnl_error *error) {
+    for (int tries = 0; tries < READY_TRIES; tries++) {
+        struct state state;
+        int result = look_up(rtnetlink, index, name, &state, error);
+        if (result < 0 || state.operstate == IF_OPER_UP) return result;
+        pause_before_retry();
+    }
+    return cnl_fail(error, ETIMEDOUT, "wait for link", "%s", name);
+}
+
+static void read_route_type(const struct nlmsghdr *reply, void *argument) {
+    if (reply->nlmsg_type == RTM_NEWROUTE && reply->nlmsg_len >= NLMSG_LENGTH(sizeof(struct rtmsg)))
+        *(unsigned char *)argument = ((struct rtmsg *)NLMSG_DATA(reply))->rtm_type;
+}
+
+// The kernel adds the local route of an IPv6 address from a work queue, even without duplicate
+// address detection (addrconf_dad_work()). Until then packets to it are dropped.
+static int wait_for_ipv6(
+    const struct cnl_namespace *namespace, const struct cnl_link *link, struct cnl_error *error) {
+    const char *operation = "wait for IPv6 address";
+    for (int tries = 0; tries < READY_TRIES; tries++) {
+        const struct rtmsg header = {.rtm_family = AF_INET6, .rtm_dst_len = 128};
+        struct cnl_batch batch = {0};
+        struct nl_msg *message =
+            cnl_batch_add(&batch, operation, RTM_GETROUTE, 0, &header, sizeof header);
+        cnl_put(&batch, message, RTA_DST, link->ipv6.slice, sizeof link->ipv6.slice);
+        unsigned char type = RTN_UNSPEC;
+        int result = cnl_batch_run(
+            namespace->rtnetlink, &batch, SLICE_DEVICE, read_route_type, &type, error);
+        if (result < 0 || type == RTN_LOCAL) return result;
+        pause_before_retry();
+    }
+    return cnl_fail(error, ETIMEDOUT, operation, SLICE_DEVICE);
+}
+
+static int wait_until_usable(
     struct cnl_context *context, const struct cnl_namespace *namespace,
     const struct cnl_link *link, const struct state *state, struct cnl_error *error) {
-    int result = bring_up(namespace->rtnetlink, state->peer_index, SLICE_DEVICE, error);
-    if (result == 0) result = wait_ready(context->rtnetlink, state->index, link->name, error);
+    int result = wait_for_carrier(context->rtnetlink, state->index, link->name, error);
     if (result == 0)
-        result = wait_ready(namespace->rtnetlink, state->peer_index, SLICE_DEVICE, error);
+        result = wait_for_carrier(namespace->rtnetlink, state->peer_index, SLICE_DEVICE, error);
+    if (result == 0 && link->ipv6.present) result = wait_for_ipv6(namespace, link, error);
     return result;
 }
 
@@ -342,8 +367,8 @@ int cnl_link_create(
     struct state state;
     result = look_up(context->rtnetlink, 0, link->name, &state, error);
     if (result == 0) result = configure_host(context, link, state.index, error);
-    if (result == 0) result = start_link(context, namespace, link, &state, error);
     if (result == 0) result = configure_slice(namespace, link, state.peer_index, error);
+    if (result == 0) result = wait_until_usable(context, namespace, link, &state, error);
     // The name is ours since the pair was made, and all that was made hangs on it.
     if (result < 0) cnl_link_delete(context, link->name, NULL);
     return result;
