@@ -37,6 +37,8 @@ const uint64_t kernel_resolve_in_root = RESOLVE_IN_ROOT, kernel_resolve_beneath 
                kernel_resolve_no_magiclinks = RESOLVE_NO_MAGICLINKS,
                kernel_resolve_no_symlinks = RESOLVE_NO_SYMLINKS;
 
+const int kernel_path_only = O_PATH;
+
 int kernel_openat2(int directory, const char *path, int flags, mode_t mode, uint64_t resolve) {
     struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC), .mode = mode,
                            .resolve = resolve};
@@ -169,3 +171,12 @@ static uint64_t read_clock(clockid_t clock) {
 
 uint64_t kernel_now(void) { return read_clock(CLOCK_REALTIME); }
 uint64_t kernel_monotonic(void) { return read_clock(CLOCK_MONOTONIC); }
+
+int kernel_pipe(int32_t *read_end, int32_t *write_end) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    *read_end = ends[0];
+    *write_end = ends[1];
+    return 0;
+}

@@ -21,6 +21,9 @@ extern const uint64_t kernel_mount_readonly, kernel_mount_nosuid, kernel_mount_n
 extern const uint64_t kernel_resolve_in_root, kernel_resolve_beneath, kernel_resolve_no_magiclinks,
     kernel_resolve_no_symlinks;
 
+// O_PATH of open(2).
+extern const int kernel_path_only;
+
 int kernel_openat2(int directory, const char *path, int flags, mode_t mode, uint64_t resolve);
 
 // A detached copy of the mount at (directory, path), path "" meaning the descriptor itself; with
@@ -55,6 +58,8 @@ int kernel_connect_seqpacket(const char *path);
 int kernel_forbid_tracing(void);
 // prctl(PR_SET_NAME) of the calling thread.
 int kernel_set_thread_name(const char *name);
+// pipe2(2) with O_CLOEXEC.
+int kernel_pipe(int32_t *read_end, int32_t *write_end);
 // memfd_create(2) with MFD_CLOEXEC.
 int kernel_memory_file(const char *name);
 uint64_t kernel_device_number(uint32_t major, uint32_t minor);

@@ -11,7 +11,7 @@ public struct RootedPath: ~Copyable {
 
   /// The tree at `path`, a directory; `path` itself is trusted.
   public init(root path: String) throws(SystemError) {
-    root = try Files.open(path, O_PATH | O_DIRECTORY)
+    root = try Files.open(path, kernel_path_only | O_DIRECTORY)
     name = path
   }
 
