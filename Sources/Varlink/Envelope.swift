@@ -75,11 +75,13 @@ func decodeParameters<Parameters: Decodable>(
   return try JSONDecoder().decode(Parameters.self, from: Data("{}".utf8))
 }
 
-/// The text of a message.
+/// A message as it is sent: JSON text and the terminating NUL.
 func encodeMessage(_ message: some Encodable) throws -> Data {
   let encoder = JSONEncoder()
   encoder.outputFormatting = .withoutEscapingSlashes
-  return try encoder.encode(message)
+  var bytes = try encoder.encode(message)
+  bytes.append(0)
+  return bytes
 }
 
 extension DecodingError {

@@ -1,5 +1,6 @@
 import CSystem
 import Descriptor
+import FoundationEssentials
 import Glibc
 
 /// One message: JSON text without its terminating NUL, and the descriptors beside it.
@@ -93,12 +94,11 @@ struct MessageChannel: ~Copyable, Sendable {
 
   // MARK: Sending
 
-  /// Sends a message. `descriptors` stay the caller's.
+  /// Sends a message, terminating NUL included. `descriptors` stay the caller's.
   func send(
-    _ text: some Sequence<UInt8>, descriptors: [Int32], until deadline: Deadline
+    _ bytes: Data, descriptors: [Int32], until deadline: Deadline
   ) throws(ConnectionFailure) {
     guard descriptors.count <= ReceivedDescriptors.maximum else { throw .tooManyDescriptors }
-    let bytes = Array(text) + [0]
     var sent = 0
     while sent < bytes.count {
       // Those that travel go with the first byte (unix(7)), hence with the first success.

@@ -32,10 +32,10 @@ final class ServerConnection {
     }
   }
 
-  func send(_ text: Data, descriptors: [Int32]) throws(ConnectionFailure) {
+  func send(_ bytes: Data, descriptors: [Int32]) throws(ConnectionFailure) {
     if let sendFailure { throw sendFailure }
     do throws(ConnectionFailure) {
-      try channel.send(text, descriptors: descriptors, until: .after(service.limits.sendTime))
+      try channel.send(bytes, descriptors: descriptors, until: .after(service.limits.sendTime))
     } catch {
       sendFailure = error
       throw error

@@ -132,16 +132,16 @@ public final class VarlinkClient {
   private func send(
     _ call: some Encodable, _ descriptors: [Int32], until deadline: Deadline
   ) throws(VarlinkFailure) {
-    let text: Data
+    let bytes: Data
     do {
-      text = try encodeMessage(call)
+      bytes = try encodeMessage(call)
     } catch {
       // Nothing was sent: the connection stays usable.
       throw .connection(.malformed("the parameters can't be encoded: \(error)"))
     }
     do throws(ConnectionFailure) {
       guard channel != nil else { throw ConnectionFailure.closed }
-      try channel!.send(text, descriptors: descriptors, until: deadline)
+      try channel!.send(bytes, descriptors: descriptors, until: deadline)
     } catch {
       throw close(error)
     }

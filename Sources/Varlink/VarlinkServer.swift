@@ -92,7 +92,8 @@ public final class VarlinkServer: Sendable {
   public var connections: Int { service.registry.count }
 
   /// Stops for good: takes no connection any more, ends idle ones at once, and gives calls that
-  /// are being answered until the deadline. Then their connections are cut.
+  /// are being answered until the deadline. Then their connections are cut. Not to be called by a
+  /// method, for which it would wait.
   ///
   /// - Returns: how many calls are still running one second after that; their threads can't be
   ///   ended from outside.
