@@ -31,7 +31,7 @@ let package = Package(
       cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
 
     // Owned file descriptors and the errors of system calls.
-    .target(name: "Descriptor", swiftSettings: checked),
+    .target(name: "Descriptor", dependencies: ["CSystem"], swiftSettings: checked),
     // What a slice is: no system calls, testable anywhere.
     .target(name: "SliceModel", swiftSettings: checked),
     // slice.toml and node.toml.
@@ -49,8 +49,6 @@ let package = Package(
       name: "SliceRuntime", dependencies: ["SliceKernel", "SliceModel"], swiftSettings: checked),
     // The protocol: nothing about slices.
     .target(name: "Varlink", dependencies: ["Descriptor", "CSystem"], swiftSettings: checked),
-    .testTarget(
-      name: "VarlinkTests", dependencies: ["Varlink", "Descriptor"], swiftSettings: checked),
     // The interface between supervisor and clients.
     .target(
       name: "SliceInterface", dependencies: ["Varlink", "SliceModel"],
@@ -77,6 +75,10 @@ let package = Package(
         "SliceClient", "SliceConfiguration", "SliceRuntime",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      swiftSettings: checked),
+
+    .testTarget(
+      name: "VarlinkTests", dependencies: ["Varlink", "Descriptor", "CSystem"],
       swiftSettings: checked),
   ],
   cxxLanguageStandard: .cxx17
