@@ -19,10 +19,6 @@
 // The loopback interface has index 1 in every network namespace (LOOPBACK_IFINDEX).
 #define CNL_LOOPBACK_INDEX 1
 
-struct cnl_context {
-    int rtnetlink;
-};
-
 // --- error.c
 
 // Fills `error` unless it is null. `number` is a positive errno. Returns -number.
@@ -76,18 +72,41 @@ int cnl_dump(
     cnl_reply_handler handler, void (*reset)(void *argument), void *argument,
     struct cnl_error *error);
 
-// --- sysctl.c: below /proc/sys, in the calling thread's network namespace
+// --- sysctl.c
 
-int cnl_sysctl_write(const char *path, const char *value, struct cnl_error *error);
-int cnl_sysctl_read(const char *path, int *value, struct cnl_error *error);
-// For net/FAMILY/conf/INTERFACE/NAME.
-int cnl_sysctl_read_interface(
-    const char *family, const char *interface, const char *name, int *value,
+#define CNL_SYSCTL_IPV4 "net/ipv4"
+#define CNL_SYSCTL_IPV6 "net/ipv6"
+
+// A directory below /proc/sys. One below net/ stays with the network namespace of the thread that
+// opened it. Finding that one is where a path gets slow with many namespaces: each has its own
+// entry under the same name, which the kernel searches one by one. So it is done once.
+struct cnl_sysctls {
+    int directory;
+    const char *name;
+};
+
+int cnl_sysctl_open(struct cnl_sysctls *sysctls, const char *name, struct cnl_error *error);
+void cnl_sysctl_close(struct cnl_sysctls *sysctls);
+int cnl_sysctl_write(
+    const struct cnl_sysctls *sysctls, const char *path, const char *value,
     struct cnl_error *error);
+int cnl_sysctl_read(
+    const struct cnl_sysctls *sysctls, const char *path, int *value, struct cnl_error *error);
+// Of conf/INTERFACE/.
 int cnl_sysctl_write_interface(
-    const char *family, const char *interface, const char *name, const char *value,
+    const struct cnl_sysctls *sysctls, const char *interface, const char *name, const char *value,
+    struct cnl_error *error);
+int cnl_sysctl_read_interface(
+    const struct cnl_sysctls *sysctls, const char *interface, const char *name, int *value,
     struct cnl_error *error);
 bool cnl_ipv6_available(void);
+
+// --- context.c
+
+struct cnl_context {
+    int rtnetlink;
+    struct cnl_sysctls ipv4, ipv6; // of the host; ipv6 is closed on a kernel without it
+};
 
 // --- address.c
 

@@ -236,9 +236,11 @@ static int configure_host(
     struct cnl_error *error) {
     if (link->ipv6.present) {
         // Not settable by netlink. With forwarding both are off already; this holds without.
-        int result = cnl_sysctl_write_interface("ipv6", link->name, "accept_ra", "0", error);
+        int result =
+            cnl_sysctl_write_interface(&context->ipv6, link->name, "accept_ra", "0", error);
         if (result < 0) return result;
-        result = cnl_sysctl_write_interface("ipv6", link->name, "accept_redirects", "0", error);
+        result = cnl_sysctl_write_interface(
+            &context->ipv6, link->name, "accept_redirects", "0", error);
         if (result < 0) return result;
     }
     struct cnl_batch batch = {0};

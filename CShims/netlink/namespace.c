@@ -28,53 +28,54 @@ struct sysctl {
 // default. See ip-sysctl.rst in the kernel's documentation.
 static const struct sysctl ipv4_sysctls[] = {
     // The host forwards, a slice does not. First: it resets accept_redirects.
-    {"net/ipv4/ip_forward", "0"},
-    {"net/ipv4/conf/all/accept_redirects", "0"},
-    {"net/ipv4/conf/default/accept_redirects", "0"},
+    {"ip_forward", "0"},
+    {"conf/all/accept_redirects", "0"},
+    {"conf/default/accept_redirects", "0"},
     // 127.0.0.0/8 stays inside, whatever kube-proxy or Docker set on the host.
-    {"net/ipv4/conf/all/route_localnet", "0"},
-    {"net/ipv4/conf/default/route_localnet", "0"},
+    {"conf/all/route_localnet", "0"},
+    {"conf/default/route_localnet", "0"},
     // The namespace belongs to the host's user namespace, where the slice's root has no
     // CAP_NET_BIND_SERVICE.
-    {"net/ipv4/ip_unprivileged_port_start", "0"},
+    {"ip_unprivileged_port_start", "0"},
     // Every group may open ICMP echo sockets (icmp(7)): they cannot forge anything. The range is
     // in the writer's ids, the host's, so it must reach beyond a slice's 65,536.
-    {"net/ipv4/ping_group_range", "0 4294967294"},
+    {"ping_group_range", "0 4294967294"},
 };
 
 static const struct sysctl ipv6_sysctls[] = {
-    {"net/ipv6/conf/all/disable_ipv6", "0"},
-    {"net/ipv6/conf/all/forwarding", "0"},
+    {"conf/all/disable_ipv6", "0"},
+    {"conf/all/forwarding", "0"},
     // Router advertisements would bring addresses and routes of a neighbour's choice.
-    {"net/ipv6/conf/default/accept_ra", "0"},
-    {"net/ipv6/conf/default/accept_redirects", "0"},
+    {"conf/default/accept_ra", "0"},
+    {"conf/default/accept_redirects", "0"},
     // No link-local address: one address a slice (IN6_ADDR_GEN_MODE_NONE).
-    {"net/ipv6/conf/default/addr_gen_mode", "1"},
+    {"conf/default/addr_gen_mode", "1"},
 };
 
 static const struct sysctl no_ipv6_sysctls[] = {
-    {"net/ipv6/conf/all/disable_ipv6", "1"},
-    {"net/ipv6/conf/default/disable_ipv6", "1"},
+    {"conf/all/disable_ipv6", "1"},
+    {"conf/default/disable_ipv6", "1"},
 };
 
-static int write_sysctls(const struct sysctl *sysctls, size_t count, struct cnl_error *error) {
-    for (size_t index = 0; index < count; index++) {
-        int result = cnl_sysctl_write(sysctls[index].path, sysctls[index].value, error);
-        if (result < 0) return result;
-    }
-    return 0;
+static int write_sysctls(
+    const char *directory, const struct sysctl *list, size_t count, struct cnl_error *error) {
+    struct cnl_sysctls sysctls;
+    int result = cnl_sysctl_open(&sysctls, directory, error);
+    for (size_t index = 0; result == 0 && index < count; index++)
+        result = cnl_sysctl_write(&sysctls, list[index].path, list[index].value, error);
+    cnl_sysctl_close(&sysctls);
+    return result;
 }
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static int configure_sysctls(bool ipv6, struct cnl_error *error) {
-    int result = write_sysctls(ipv4_sysctls, COUNT(ipv4_sysctls), error);
+    int result = write_sysctls(CNL_SYSCTL_IPV4, ipv4_sysctls, COUNT(ipv4_sysctls), error);
     if (result < 0) return result;
-    bool available = cnl_ipv6_available();
-    if (ipv6 && !available)
-        return cnl_fail(error, EAFNOSUPPORT, "enable IPv6", "the kernel has no IPv6");
-    if (ipv6) return write_sysctls(ipv6_sysctls, COUNT(ipv6_sysctls), error);
-    return available ? write_sysctls(no_ipv6_sysctls, COUNT(no_ipv6_sysctls), error) : 0;
+    if (!cnl_ipv6_available())
+        return ipv6 ? cnl_fail(error, EAFNOSUPPORT, "enable IPv6", "the kernel has no IPv6") : 0;
+    return ipv6 ? write_sysctls(CNL_SYSCTL_IPV6, ipv6_sysctls, COUNT(ipv6_sysctls), error)
+                : write_sysctls(CNL_SYSCTL_IPV6, no_ipv6_sysctls, COUNT(no_ipv6_sysctls), error);
 }
 
 static int raise_loopback(int rtnetlink, struct cnl_error *error) {

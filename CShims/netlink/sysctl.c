@@ -1,4 +1,4 @@
-// /proc/sys/net shows the network namespace of the thread that opens a file in it.
+#define _GNU_SOURCE // O_PATH
 
 #include "internal.h"
 
@@ -10,54 +10,70 @@
 #include <unistd.h>
 
 #define ROOT "/proc/sys/"
-#define PATH_SIZE 160
+#define PATH_SIZE 128
 
-static int open_sysctl(const char *path, int flags) {
-    char full[PATH_SIZE];
-    int length = snprintf(full, sizeof full, ROOT "%s", path);
-    if (length < 0 || (size_t)length >= sizeof full) return -ENAMETOOLONG;
-    int descriptor = open(full, flags | O_CLOEXEC);
-    return descriptor < 0 ? -errno : descriptor;
+int cnl_sysctl_open(struct cnl_sysctls *sysctls, const char *name, struct cnl_error *error) {
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, ROOT "%s", name);
+    sysctls->name = name;
+    sysctls->directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return sysctls->directory < 0 ? cnl_fail(error, errno, "open sysctls", "%s", path) : 0;
 }
 
-int cnl_sysctl_write(const char *path, const char *value, struct cnl_error *error) {
-    int descriptor = open_sysctl(path, O_WRONLY);
-    if (descriptor < 0)
-        return cnl_fail(error, -descriptor, "open sysctl", ROOT "%s for writing", path);
-    ssize_t written = write(descriptor, value, strlen(value));
-    int number = written < 0 ? errno : 0;
-    close(descriptor);
-    if (number) return cnl_fail(error, number, "write sysctl", ROOT "%s = %s", path, value);
-    return 0;
+void cnl_sysctl_close(struct cnl_sysctls *sysctls) {
+    if (sysctls->directory >= 0) close(sysctls->directory);
+    sysctls->directory = -1;
 }
 
-int cnl_sysctl_read(const char *path, int *value, struct cnl_error *error) {
-    int descriptor = open_sysctl(path, O_RDONLY);
-    if (descriptor < 0) return cnl_fail(error, -descriptor, "open sysctl", ROOT "%s", path);
+int cnl_sysctl_write(
+    const struct cnl_sysctls *sysctls, const char *path, const char *value,
+    struct cnl_error *error) {
+    const char *operation = "write sysctl";
+    int descriptor = openat(sysctls->directory, path, O_WRONLY | O_CLOEXEC);
+    int number = descriptor < 0 ? errno : 0;
+    if (descriptor >= 0) {
+        if (write(descriptor, value, strlen(value)) < 0) number = errno;
+        close(descriptor);
+    }
+    if (number == 0) return 0;
+    return cnl_fail(error, number, operation, ROOT "%s/%s = %s", sysctls->name, path, value);
+}
+
+int cnl_sysctl_read(
+    const struct cnl_sysctls *sysctls, const char *path, int *value, struct cnl_error *error) {
     char text[32];
-    ssize_t length = read(descriptor, text, sizeof text - 1);
-    int number = length < 0 ? errno : 0;
-    close(descriptor);
-    if (number) return cnl_fail(error, number, "read sysctl", ROOT "%s", path);
+    ssize_t length = -1;
+    int descriptor = openat(sysctls->directory, path, O_RDONLY | O_CLOEXEC);
+    int number = descriptor < 0 ? errno : 0;
+    if (descriptor >= 0) {
+        length = read(descriptor, text, sizeof text - 1);
+        if (length < 0) number = errno;
+        close(descriptor);
+    }
+    if (number) return cnl_fail(error, number, "read sysctl", ROOT "%s/%s", sysctls->name, path);
     text[length] = '\0';
     *value = (int)strtol(text, NULL, 10);
     return 0;
 }
 
+// An interface's name is 15 characters at most, so that the path always fits.
+static const char *interface_path(char path[PATH_SIZE], const char *interface, const char *name) {
+    snprintf(path, PATH_SIZE, "conf/%s/%s", interface, name);
+    return path;
+}
+
 int cnl_sysctl_write_interface(
-    const char *family, const char *interface, const char *name, const char *value,
+    const struct cnl_sysctls *sysctls, const char *interface, const char *name, const char *value,
     struct cnl_error *error) {
     char path[PATH_SIZE];
-    snprintf(path, sizeof path, "net/%s/conf/%s/%s", family, interface, name);
-    return cnl_sysctl_write(path, value, error);
+    return cnl_sysctl_write(sysctls, interface_path(path, interface, name), value, error);
 }
 
 int cnl_sysctl_read_interface(
-    const char *family, const char *interface, const char *name, int *value,
+    const struct cnl_sysctls *sysctls, const char *interface, const char *name, int *value,
     struct cnl_error *error) {
     char path[PATH_SIZE];
-    snprintf(path, sizeof path, "net/%s/conf/%s/%s", family, interface, name);
-    return cnl_sysctl_read(path, value, error);
+    return cnl_sysctl_read(sysctls, interface_path(path, interface, name), value, error);
 }
 
-bool cnl_ipv6_available(void) { return access(ROOT "net/ipv6", F_OK) == 0; }
+bool cnl_ipv6_available(void) { return access(ROOT CNL_SYSCTL_IPV6, F_OK) == 0; }

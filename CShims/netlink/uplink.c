@@ -6,8 +6,8 @@
 #include <net/if.h>
 #include <string.h>
 
-#define FORWARD_IPV4 "net/ipv4/ip_forward"
-#define FORWARD_IPV6 "net/ipv6/conf/all/forwarding"
+#define FORWARD_IPV4 "ip_forward"
+#define FORWARD_IPV6 "conf/all/forwarding"
 
 // --- Uplinks
 
@@ -82,11 +82,12 @@ static int keep_accepting_ra(
     int result = cnl_uplinks(context, uplinks, &count, error);
     for (size_t index = 0; result == 0 && index < count; index++) {
         int value;
-        result = cnl_sysctl_read_interface("ipv6", uplinks[index].name, "accept_ra", &value, error);
+        result = cnl_sysctl_read_interface(
+            &context->ipv6, uplinks[index].name, "accept_ra", &value, error);
         if (result == -ENOENT) result = 0; // an interface without IPv6
         else if (result == 0 && value == 1) {
             result = cnl_sysctl_write_interface(
-                "ipv6", uplinks[index].name, "accept_ra", "2", error);
+                &context->ipv6, uplinks[index].name, "accept_ra", "2", error);
             if (result == 0)
                 memcpy(
                     previous->accept_ra[previous->accept_ra_count++], uplinks[index].name,
@@ -99,12 +100,12 @@ static int keep_accepting_ra(
 static int enable_ipv6(
     struct cnl_context *context, struct cnl_forwarding *previous, struct cnl_error *error) {
     int value;
-    int result = cnl_sysctl_read(FORWARD_IPV6, &value, error);
+    int result = cnl_sysctl_read(&context->ipv6, FORWARD_IPV6, &value, error);
     if (result < 0) return result;
     previous->ipv6 = value != 0;
     if (previous->ipv6) return 0; // accept_ra is as the admin of a router wants it
     result = keep_accepting_ra(context, previous, error);
-    return result < 0 ? result : cnl_sysctl_write(FORWARD_IPV6, "1", error);
+    return result < 0 ? result : cnl_sysctl_write(&context->ipv6, FORWARD_IPV6, "1", error);
 }
 
 int cnl_forwarding_enable(
@@ -114,25 +115,26 @@ int cnl_forwarding_enable(
     // Recorded as forwarding already, so that restore() leaves IPv6 alone.
     previous->ipv6 = true;
     int value;
-    int result = cnl_sysctl_read(FORWARD_IPV4, &value, error);
+    int result = cnl_sysctl_read(&context->ipv4, FORWARD_IPV4, &value, error);
     if (result < 0) return result;
     previous->ipv4 = value != 0;
-    if (!previous->ipv4) result = cnl_sysctl_write(FORWARD_IPV4, "1", error);
+    if (!previous->ipv4) result = cnl_sysctl_write(&context->ipv4, FORWARD_IPV4, "1", error);
     if (result == 0 && ipv6) result = enable_ipv6(context, previous, error);
-    if (result < 0) cnl_forwarding_restore(previous, NULL);
+    if (result < 0) cnl_forwarding_restore(context, previous, NULL);
     return result;
 }
 
-int cnl_forwarding_restore(const struct cnl_forwarding *previous, struct cnl_error *error) {
-    int result = previous->ipv4 ? 0 : cnl_sysctl_write(FORWARD_IPV4, "0", error);
+int cnl_forwarding_restore(
+    struct cnl_context *context, const struct cnl_forwarding *previous, struct cnl_error *error) {
+    int result = previous->ipv4 ? 0 : cnl_sysctl_write(&context->ipv4, FORWARD_IPV4, "0", error);
     if (!previous->ipv6) {
-        int second = cnl_sysctl_write(FORWARD_IPV6, "0", result == 0 ? error : NULL);
+        int second = cnl_sysctl_write(&context->ipv6, FORWARD_IPV6, "0", result == 0 ? error : NULL);
         if (result == 0) result = second;
     }
     for (size_t index = 0; index < previous->accept_ra_count; index++) {
         struct cnl_error failure;
         int third = cnl_sysctl_write_interface(
-            "ipv6", previous->accept_ra[index], "accept_ra", "1", &failure);
+            &context->ipv6, previous->accept_ra[index], "accept_ra", "1", &failure);
         if (third == 0 || third == -ENOENT || result < 0) continue;
         result = third;
         if (error) *error = failure;

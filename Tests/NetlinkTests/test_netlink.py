@@ -644,7 +644,7 @@ def test_forwarding_comes_and_goes():
         assert sysctl("net/ipv6/conf/up0/accept_ra") == ["2"]
         call("cnl_forwarding_enable", context, c.c_bool(True), c.byref(second))
         assert second.ipv4 and second.ipv6 and second.accept_ra_count == 0
-        call("cnl_forwarding_restore", c.byref(previous))
+        call("cnl_forwarding_restore", context, c.byref(previous))
         assert [sysctl(path) for path in paths] == [["0"], ["0"]]
         assert sysctl("net/ipv6/conf/up0/accept_ra") == ["1"]
     for path, value in zip(paths, before):

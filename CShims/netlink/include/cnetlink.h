@@ -39,7 +39,7 @@ struct cnl_error {
 
 // --- Context ----------------------------------------------------------------------------------
 
-// A route-netlink socket in the host's network namespace. One thread at a time.
+// The host's network namespace: a route-netlink socket and its sysctls. One thread at a time.
 struct cnl_context;
 
 // *context is owned by the caller: cnl_close().
@@ -171,7 +171,8 @@ int cnl_forwarding_enable(
     struct cnl_context *context, bool ipv6, struct cnl_forwarding *previous,
     struct cnl_error *error);
 // Puts back what enable() changed. Interfaces gone since are passed over.
-int cnl_forwarding_restore(const struct cnl_forwarding *previous, struct cnl_error *error);
+int cnl_forwarding_restore(
+    struct cnl_context *context, const struct cnl_forwarding *previous, struct cnl_error *error);
 
 // --- Network address translation ---------------------------------------------------------------
 
