@@ -94,8 +94,9 @@ static json_t *load_named(int scratch, const char *name) {
     size_t length;
     int fd = openat(scratch, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        refuse(errno, "this is not an OCI image layout: there is no %s at its top (make the archive "
-               "with `tar -C LAYOUT -c .`)", name);
+        refuse(errno,
+               "this is not an OCI image layout: there is no %s at its top (make the archive with "
+               "`tar -C LAYOUT -c .`)", name);
     char *bytes = read_all(fd, name, &length);
     close(fd);
     json_t *document = parse(bytes, length, name);

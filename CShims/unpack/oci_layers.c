@@ -99,7 +99,8 @@ static void verify_and_whiteout(int scratch, const struct oci_layer *layer,
         refuse(0, "the layer sha256:%s is damaged: its digest is sha256:%s", layer->blob.hex,
                digests.stored);
     if (strcmp(digests.plain, layer->diff_id) != 0)
-        refuse(0, "the layer sha256:%s is not what the configuration says: its diff_id is sha256:%s "
+        refuse(0,
+               "the layer sha256:%s is not what the configuration says: its diff_id is sha256:%s "
                "instead of sha256:%s", layer->blob.hex, digests.plain, layer->diff_id);
 }
 

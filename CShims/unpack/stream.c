@@ -104,12 +104,13 @@ static void open_decompressor(struct stream *stream, enum stream_compression com
     stream->decompressor = archive;
     allow_compression(archive, compression);
     must(archive, archive_read_support_format_raw(archive), "raw");
+    must(archive, archive_read_support_format_empty(archive), "empty"); // gives ARCHIVE_EOF
     must(archive, archive_read_open(archive, stream, NULL, read_stored, NULL),
          "the archive is damaged or cut off");
     int status = archive_read_next_header(archive, &entry);
     if (status == ARCHIVE_EOF)
         refuse(0, "the archive is empty");
-    must(archive, status, "the archive is damaged, empty or cut off");
+    must(archive, status, "the archive is damaged or cut off");
     // The count includes the descriptor's own. More than one compression has no use but bombs.
     if (archive_filter_count(archive) > 2)
         refuse(0, "the archive is compressed more than once");
