@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -179,4 +180,26 @@ int kernel_pipe(int32_t *read_end, int32_t *write_end) {
     *read_end = ends[0];
     *write_end = ends[1];
     return 0;
+}
+
+int kernel_watch_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+int kernel_watch_add(int watch, int descriptor, uint64_t token) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = token};
+    return epoll_ctl(watch, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+int kernel_watch_remove(int watch, int descriptor) {
+    return epoll_ctl(watch, EPOLL_CTL_DEL, descriptor, NULL);
+}
+
+int kernel_watch_wait(int watch, uint64_t *tokens, int capacity, int timeout_ms) {
+    struct epoll_event events[64];
+    int count;
+    do
+        count = epoll_wait(watch, events, capacity < 64 ? capacity : 64, timeout_ms);
+    while (count < 0 && errno == EINTR);
+    for (int i = 0; i < count; i++)
+        tokens[i] = events[i].data.u64;
+    return count;
 }

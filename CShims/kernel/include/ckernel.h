@@ -54,6 +54,14 @@ int kernel_terminal_resize(int master, uint16_t rows, uint16_t columns);
 int kernel_listen_seqpacket(const char *path);
 int kernel_connect_seqpacket(const char *path);
 
+// A set of descriptors to wait on for becoming readable (epoll(7)); each is known by a token and
+// reported once until it is removed.
+int kernel_watch_create(void);
+int kernel_watch_add(int watch, int descriptor, uint64_t token);
+int kernel_watch_remove(int watch, int descriptor);
+// Waits for any, -1: for ever. Returns how many tokens it filled in, up to `capacity`.
+int kernel_watch_wait(int watch, uint64_t *tokens, int capacity, int timeout_ms);
+
 // prctl(PR_SET_DUMPABLE, 0): nobody else may trace this process or read its memory.
 int kernel_forbid_tracing(void);
 // prctl(PR_SET_NAME) of the calling thread.
