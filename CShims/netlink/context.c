@@ -9,7 +9,11 @@ static int fill(struct cnl_context *context, struct cnl_error *error) {
     if (context->rtnetlink < 0) return context->rtnetlink;
     int result = cnl_sysctl_open(&context->ipv4, CNL_SYSCTL_IPV4, error);
     if (result < 0) return result;
-    return cnl_ipv6_available() ? cnl_sysctl_open(&context->ipv6, CNL_SYSCTL_IPV6, error) : 0;
+    struct cnl_error failure;
+    result = cnl_sysctl_open(&context->ipv6, CNL_SYSCTL_IPV6, &failure);
+    if (result == -ENOENT) return 0;
+    if (result < 0 && error) *error = failure;
+    return result;
 }
 
 int cnl_open(struct cnl_context **context, struct cnl_error *error) {

@@ -85,6 +85,7 @@ struct cnl_sysctls {
     const char *name;
 };
 
+// ENOENT for IPv6: the kernel has none.
 int cnl_sysctl_open(struct cnl_sysctls *sysctls, const char *name, struct cnl_error *error);
 void cnl_sysctl_close(struct cnl_sysctls *sysctls);
 int cnl_sysctl_write(
@@ -99,7 +100,6 @@ int cnl_sysctl_write_interface(
 int cnl_sysctl_read_interface(
     const struct cnl_sysctls *sysctls, const char *interface, const char *name, int *value,
     struct cnl_error *error);
-bool cnl_ipv6_available(void);
 
 // --- context.c
 

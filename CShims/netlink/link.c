@@ -235,6 +235,8 @@ static int configure_host(
     struct cnl_context *context, const struct cnl_link *link, int index,
     struct cnl_error *error) {
     if (link->ipv6.present) {
+        if (context->ipv6.directory < 0)
+            return cnl_fail(error, EAFNOSUPPORT, "configure link", "the kernel has no IPv6");
         // Not settable by netlink. With forwarding both are off already; this holds without.
         int result =
             cnl_sysctl_write_interface(&context->ipv6, link->name, "accept_ra", "0", error);

@@ -58,24 +58,40 @@ static const struct sysctl no_ipv6_sysctls[] = {
 };
 
 static int write_sysctls(
-    const char *directory, const struct sysctl *list, size_t count, struct cnl_error *error) {
-    struct cnl_sysctls sysctls;
-    int result = cnl_sysctl_open(&sysctls, directory, error);
+    const struct cnl_sysctls *sysctls, const struct sysctl *list, size_t count,
+    struct cnl_error *error) {
+    int result = 0;
     for (size_t index = 0; result == 0 && index < count; index++)
-        result = cnl_sysctl_write(&sysctls, list[index].path, list[index].value, error);
-    cnl_sysctl_close(&sysctls);
+        result = cnl_sysctl_write(sysctls, list[index].path, list[index].value, error);
     return result;
 }
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static int configure_sysctls(bool ipv6, struct cnl_error *error) {
-    int result = write_sysctls(CNL_SYSCTL_IPV4, ipv4_sysctls, COUNT(ipv4_sysctls), error);
+static int configure_ipv4(struct cnl_error *error) {
+    struct cnl_sysctls sysctls;
+    int result = cnl_sysctl_open(&sysctls, CNL_SYSCTL_IPV4, error);
     if (result < 0) return result;
-    if (!cnl_ipv6_available())
-        return ipv6 ? cnl_fail(error, EAFNOSUPPORT, "enable IPv6", "the kernel has no IPv6") : 0;
-    return ipv6 ? write_sysctls(CNL_SYSCTL_IPV6, ipv6_sysctls, COUNT(ipv6_sysctls), error)
-                : write_sysctls(CNL_SYSCTL_IPV6, no_ipv6_sysctls, COUNT(no_ipv6_sysctls), error);
+    result = write_sysctls(&sysctls, ipv4_sysctls, COUNT(ipv4_sysctls), error);
+    cnl_sysctl_close(&sysctls);
+    return result;
+}
+
+static int configure_ipv6(bool wanted, struct cnl_error *error) {
+    struct cnl_sysctls sysctls;
+    struct cnl_error failure;
+    int result = cnl_sysctl_open(&sysctls, CNL_SYSCTL_IPV6, &failure);
+    if (result == -ENOENT && !wanted) return 0;
+    if (result == -ENOENT)
+        return cnl_fail(error, EAFNOSUPPORT, "enable IPv6", "the kernel has no IPv6");
+    if (result < 0) {
+        if (error) *error = failure;
+        return result;
+    }
+    result = wanted ? write_sysctls(&sysctls, ipv6_sysctls, COUNT(ipv6_sysctls), error)
+                    : write_sysctls(&sysctls, no_ipv6_sysctls, COUNT(no_ipv6_sysctls), error);
+    cnl_sysctl_close(&sysctls);
+    return result;
 }
 
 static int raise_loopback(int rtnetlink, struct cnl_error *error) {
@@ -105,7 +121,8 @@ static int create(struct work *work) {
     namespace->netns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     if (namespace->netns < 0)
         return cnl_fail(work->error, errno, "open network namespace", "/proc/thread-self/ns/net");
-    int result = configure_sysctls(work->ipv6, work->error);
+    int result = configure_ipv4(work->error);
+    if (result == 0) result = configure_ipv6(work->ipv6, work->error);
     if (result < 0) return result;
     namespace->rtnetlink = cnl_socket(NETLINK_ROUTE, work->error);
     if (namespace->rtnetlink < 0) return namespace->rtnetlink;

@@ -143,7 +143,8 @@ static void put_in_pool(
     size_t size = cnl_address_size(pool->family);
     uint8_t mask[16], network[16];
     cnl_prefix_mask(mask, pool->length);
-    for (size_t index = 0; index < size; index++) network[index] = pool->prefix[index] & mask[index];
+    for (size_t index = 0; index < size; index++)
+        network[index] = pool->prefix[index] & mask[index];
     put_source_address(batch, message, pool);
     put_mask(batch, message, mask, size);
     put_compare(batch, message, NFT_CMP_EQ, network, size);

@@ -75,5 +75,3 @@ int cnl_sysctl_read_interface(
     char path[PATH_SIZE];
     return cnl_sysctl_read(sysctls, interface_path(path, interface, name), value, error);
 }
-
-bool cnl_ipv6_available(void) { return access(ROOT CNL_SYSCTL_IPV6, F_OK) == 0; }

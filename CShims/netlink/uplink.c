@@ -40,7 +40,8 @@ static void read_default_route(const struct nlmsghdr *reply, void *argument) {
         return;
     const struct rtmsg *route = nlmsg_data(header);
     if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) return;
-    if (attributes[RTA_OIF]) add_uplink(search, nla_get_u32(attributes[RTA_OIF]), route->rtm_family);
+    if (attributes[RTA_OIF])
+        add_uplink(search, nla_get_u32(attributes[RTA_OIF]), route->rtm_family);
     if (!attributes[RTA_MULTIPATH]) return;
     int left = nla_len(attributes[RTA_MULTIPATH]);
     for (struct rtnexthop *hop = nla_data(attributes[RTA_MULTIPATH]); RTNH_OK(hop, left);
@@ -66,7 +67,7 @@ int cnl_uplinks(
     struct search search = {.uplinks = uplinks};
     memset(uplinks, 0, sizeof *uplinks * CNL_MAX_UPLINKS);
     int result = search_family(context, AF_INET, &search, error);
-    if (result == 0 && cnl_ipv6_available())
+    if (result == 0 && context->ipv6.directory >= 0)
         result = search_family(context, AF_INET6, &search, error);
     if (result == 0) *count = search.count;
     return result;
@@ -119,7 +120,9 @@ int cnl_forwarding_enable(
     if (result < 0) return result;
     previous->ipv4 = value != 0;
     if (!previous->ipv4) result = cnl_sysctl_write(&context->ipv4, FORWARD_IPV4, "1", error);
-    if (result == 0 && ipv6) result = enable_ipv6(context, previous, error);
+    if (result == 0 && ipv6 && context->ipv6.directory < 0)
+        result = cnl_fail(error, EAFNOSUPPORT, "enable forwarding", "the kernel has no IPv6");
+    else if (result == 0 && ipv6) result = enable_ipv6(context, previous, error);
     if (result < 0) cnl_forwarding_restore(context, previous, NULL);
     return result;
 }
@@ -128,7 +131,8 @@ int cnl_forwarding_restore(
     struct cnl_context *context, const struct cnl_forwarding *previous, struct cnl_error *error) {
     int result = previous->ipv4 ? 0 : cnl_sysctl_write(&context->ipv4, FORWARD_IPV4, "0", error);
     if (!previous->ipv6) {
-        int second = cnl_sysctl_write(&context->ipv6, FORWARD_IPV6, "0", result == 0 ? error : NULL);
+        int second =
+            cnl_sysctl_write(&context->ipv6, FORWARD_IPV6, "0", result == 0 ? error : NULL);
         if (result == 0) result = second;
     }
     for (size_t index = 0; index < previous->accept_ra_count; index++) {

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -649,6 +650,32 @@ def test_forwarding_comes_and_goes():
         assert sysctl("net/ipv6/conf/up0/accept_ra") == ["1"]
     for path, value in zip(paths, before):
         pathlib.Path("/proc/sys", path).write_text(value[0])
+
+
+def test_threads_with_a_context_each():
+    problems = []
+
+    def work(first):
+        mine, error = c.c_void_p(), Error()
+        assert shim.cnl_open(c.byref(mine), c.byref(error)) == 0, error
+        try:
+            for number in range(first, first + 10):
+                with namespace() as made:
+                    call("cnl_link_create", mine, c.byref(made), c.byref(link(number)))
+                    assert ping(address4(number)) and ping(address6(number)), number
+                    call("cnl_link_delete", mine, f"sl-{number}".encode())
+        except Exception as problem:
+            problems.append(problem)
+        finally:
+            shim.cnl_close(mine)
+
+    with pools():
+        threads = [threading.Thread(target=work, args=(first,)) for first in (100, 200, 300, 400)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not problems, problems
 
 
 def test_nothing_is_left_after_fifty_cycles():

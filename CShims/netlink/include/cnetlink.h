@@ -91,7 +91,8 @@ struct cnl_link {
 // Makes the veth pair, `eth0` inside the namespace, with addresses, routes and neighbours on both
 // sides, and waits until both ends carry packets. Constant work, whatever the number of links.
 // EEXIST: the name, `eth0` inside, or the slice's address (then `detail` says which) is in use.
-// EINVAL, ENAMETOOLONG: a field out of the ranges above. EOPNOTSUPP: no veth in this kernel.
+// EINVAL, ENAMETOOLONG: a field out of the ranges above; EINVAL also for a gateway whose pool is
+// not installed. EOPNOTSUPP: no veth in this kernel. ETIMEDOUT: still not usable after 0.2 s.
 int cnl_link_create(
     struct cnl_context *context, const struct cnl_namespace *namespace,
     const struct cnl_link *link, struct cnl_error *error);
@@ -167,6 +168,7 @@ struct cnl_forwarding {
 // Makes the host forward IPv4, and IPv6 if asked. A host that forwards ignores router
 // advertisements where accept_ra is 1, and drops the default routes it had learned from them; so
 // uplinks with 1 get 2 first. Writes only what differs. EROFS: /proc/sys is read-only.
+// EAFNOSUPPORT: no IPv6 in this kernel.
 int cnl_forwarding_enable(
     struct cnl_context *context, bool ipv6, struct cnl_forwarding *previous,
     struct cnl_error *error);
