@@ -25,7 +25,7 @@ let package = Package(
     .target(
       name: "CNetlink", path: "CShims/netlink",
       cSettings: [.unsafeFlags(["-I/usr/include/libnl3"])],
-      linkerSettings: [.linkedLibrary("nl-route-3"), .linkedLibrary("nl-3")]),
+      linkerSettings: [.linkedLibrary("nl-3")]),
     .target(
       name: "CToml", path: "CShims/toml",
       cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
