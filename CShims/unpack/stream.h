@@ -36,8 +36,9 @@ struct stream *stream_open(int fd, enum stream_compression compression, uint64_t
                            bool is_input);
 
 // The next entry; its data is read from stream_archive. The entry is the stream's, valid until
-// the next call, which also takes its name from report_at. NULL at the end, after the rest of the descriptor was read and checked: the
-// archive must end with its end marker (two zero blocks, POSIX pax) and only zeros after it.
+// the next call, which also clears report_at. NULL at the end, after the rest of the descriptor
+// was read and checked: the archive must end with its end marker (two zero blocks, POSIX pax) and
+// only zeros after it.
 struct archive_entry *stream_next(struct stream *stream);
 
 // The tar reader, for archive_read_data_block and its error text.
