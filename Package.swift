@@ -73,6 +73,10 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: checked),
+
+    .testTarget(name: "SliceModelTests", dependencies: ["SliceModel"], swiftSettings: checked),
+    .testTarget(
+      name: "SliceConfigurationTests", dependencies: ["SliceConfiguration"], swiftSettings: checked),
   ],
   cxxLanguageStandard: .cxx17
 )
