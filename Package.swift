@@ -80,6 +80,9 @@ let package = Package(
     .testTarget(
       name: "VarlinkTests", dependencies: ["Varlink", "Descriptor", "CSystem"],
       swiftSettings: checked),
+    .testTarget(name: "SliceModelTests", dependencies: ["SliceModel"], swiftSettings: checked),
+    .testTarget(
+      name: "SliceConfigurationTests", dependencies: ["SliceConfiguration"], swiftSettings: checked),
   ],
   cxxLanguageStandard: .cxx17
 )

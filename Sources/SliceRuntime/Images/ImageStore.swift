@@ -93,6 +93,11 @@ public final class ImageStore: Sendable {
     }
   }
 
+  /// What the image of an existing slice says of how to run it.
+  func defaults(of identity: ImageIdentity) -> ImageDefaults {
+    identity.digest.flatMap(stored)?.defaults ?? ImageDefaults()
+  }
+
   public func tree(_ identity: ImageIdentity) -> String {
     layout.images + "/" + identity.directory + "/tree"
   }

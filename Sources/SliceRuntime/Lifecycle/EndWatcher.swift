@@ -36,20 +36,24 @@ final class EndWatcher: Sendable {
 
   /// Calls `ended` for every slice whose process has ended, on a thread of its own, for the life of
   /// this process.
-  func start(_ ended: @escaping @Sendable (SliceName) -> Void) {
-    Threads.start(name: "end-watcher") { [self] in
-      while true {
-        var tokens = [UInt64](repeating: 0, count: 64)
-        let count = kernel_watch_wait(watch.rawValue, &tokens, Int32(tokens.count), -1)
-        guard count >= 0 else { return }
-        for token in tokens[..<Int(count)] {
-          guard let entry = entries.withLock({ $0.watched.removeValue(forKey: token) }) else {
-            continue
-          }
-          // Ours to reap when this process started it; ECHILD when an earlier supervisor did.
-          _ = try? entry.process.wait()
-          ended(entry.name)
+  func start(_ ended: @escaping @Sendable (SliceName) -> Void) throws(SliceError) {
+    try reporting("start a thread") { () throws(SystemError) in
+      try SystemThread.start(name: "end-watcher", stackSize: 256 << 10) { [self] in self.run(ended) }
+    }
+  }
+
+  private func run(_ ended: (SliceName) -> Void) {
+    while true {
+      var tokens = [UInt64](repeating: 0, count: 64)
+      let count = kernel_watch_wait(watch.rawValue, &tokens, Int32(tokens.count), -1)
+      guard count >= 0 else { return }
+      for token in tokens[..<Int(count)] {
+        guard let entry = entries.withLock({ $0.watched.removeValue(forKey: token) }) else {
+          continue
         }
+        // Ours to reap when this process started it; ECHILD when an earlier supervisor did.
+        _ = try? entry.process.wait()
+        ended(entry.name)
       }
     }
   }

@@ -63,7 +63,7 @@ public final class Node: Sendable {
     watcher = try EndWatcher()
     table = Mutex([:])
     try recover(records, orphans: orphans)
-    watcher.start { [weak self] name in self?.finish(name) }
+    try watcher.start { [weak self] name in self?.finish(name) }
   }
 
   private static func makeDirectories(_ layout: NodeLayout) throws(SliceError) {
@@ -361,8 +361,8 @@ public final class Node: Sendable {
 
   /// Starts a slice that does not run. The gate is held.
   private func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
-    let defaults = try images.resolve(slice.record.image)
     do {
+      let defaults = images.defaults(of: slice.record.image)
       let (process, run) = try environment.start(slice.record, defaults: defaults)
       slice.began(process, run)
       try store.save(slice.record)

@@ -1,7 +1,5 @@
 import CSystem
-import Descriptor
 import Glibc
-import Synchronization
 
 /// Plain detached threads of chosen stack size.
 package enum SystemThread {
@@ -37,14 +35,4 @@ package enum SystemThread {
       Unmanaged<Main>.fromOpaque(argument).takeRetainedValue().body()
     }
   }
-}
-
-/// Carries one owned value into a thread's body, which may only capture copyable ones.
-final class Handover<Value: ~Copyable & Sendable>: Sendable {
-  private let content: Mutex<Value?>
-
-  init(_ value: consuming sending Value) { content = Mutex(value) }
-
-  /// The value, once.
-  func take() -> Value? { content.withLock { $0.take() } }
 }
