@@ -16,10 +16,22 @@ static int set_mask(uint64_t mask)
     return (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 
+static int reset_dispositions(void)
+{
+    for (int signal = 1; signal <= SIGNALS_COUNT; signal++) {
+        if (signal == SIGKILL || signal == SIGSTOP)
+            continue;
+        if (syscall(SYS_rt_sigaction, signal, default_action, NULL, sizeof(uint64_t)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int signals_take(void)
 {
     uint64_t all = UINT64_MAX;
-    if (set_mask(all) < 0)
+    // An inherited SIG_IGN of SIGCHLD would have the kernel reap, and every exit status be lost.
+    if (set_mask(all) < 0 || reset_dispositions() < 0)
         return -1;
     return (int)syscall(SYS_signalfd4, -1, &all, sizeof all, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -34,13 +46,7 @@ int signals_next(int descriptor)
 
 int signals_reset(void)
 {
-    for (int signal = 1; signal <= SIGNALS_COUNT; signal++) {
-        if (signal == SIGKILL || signal == SIGSTOP)
-            continue;
-        if (syscall(SYS_rt_sigaction, signal, default_action, NULL, sizeof(uint64_t)) < 0)
-            return -1;
-    }
-    return set_mask(0);
+    return reset_dispositions() < 0 ? -1 : set_mask(0);
 }
 
 bool signals_forwarded(int signal)
@@ -56,6 +62,8 @@ bool signals_forwarded(int signal)
     case SIGFPE:
     case SIGSEGV:
     case SIGSYS:
+    case SIGXCPU:
+    case SIGXFSZ:
         return false;
     default:
         return signal >= 1 && signal <= SIGNALS_COUNT;

@@ -7,7 +7,7 @@
 
 #define SIGNALS_COUNT 64
 
-// Blocks every signal and returns a signalfd for them (close-on-exec, non-blocking), or -1 with
+// Blocks every signal, undoes inherited dispositions and returns a signalfd for them (close-on-exec, non-blocking), or -1 with
 // errno. Blocked signals reach PID 1 although their disposition is the default one
 // (kernel/signal.c, sig_ignored), and no handler means no interrupted system call.
 int signals_take(void);
