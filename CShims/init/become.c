@@ -168,7 +168,7 @@ static int prepare(const struct command *command, int *report, struct slice_repo
     if (go_to_workdir(command->workdir, failure) < 0)
         return -1;
     umask(022);
-    if (signals_reset() < 0)
+    if (signals_release() < 0)
         return failed(failure, SLICE_STAGE_INIT_SETUP, errno);
     return 0;
 }

@@ -15,7 +15,7 @@ struct command {
 };
 
 // Turns this process into the command: closes every descriptor but 0-2, leads a session of its own,
-// resets signals, takes on the user, goes to the working directory, executes. Where a step fails,
+// unblocks signals, takes on the user, goes to the working directory, executes. Where a step fails,
 // `report` (a pipe) gets one struct slice_report and the process ends with `report_exit_code`;
 // on success the pipe is closed by exec. Never returns.
 _Noreturn void become(const struct command *command, int report);

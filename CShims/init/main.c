@@ -9,15 +9,15 @@
 // force, and its environment is the command's. It is executed by descriptor from a file that the
 // slice cannot read, hence not dumpable and out of reach of the slice's root (CVE-2019-5736).
 //
-// System calls after its start, all that a seccomp profile must allow it (x86_64 names):
-//   start-up      arch_prctl set_tid_address prctl(SET_DUMPABLE) fcntl openat dup3
-//   both modes    dup2 dup3 close close_range setsid getsid getpid ioctl(TIOCSCTTY) open openat
-//                 fstat read write fchown setgroups setresgid setresuid
-//                 prctl(SET_DUMPABLE, CAP_AMBIENT) capget capset chdir getcwd umask rt_sigaction
-//                 rt_sigprocmask execve exit_group
-//   start         pipe2 fcntl clone(SIGCHLD) signalfd4 ppoll wait4 kill clock_gettime (where the
-//                 vDSO has none) pwrite64 accept4 sendto recvfrom openat ftruncate renameat
-//                 unlinkat
+// System calls after its start, all that a seccomp profile must allow it (x86_64 names; as strace
+// shows them):
+//   both modes  arch_prctl set_tid_address (C library) prctl(SET_DUMPABLE, CAP_AMBIENT)
+//               rt_sigaction rt_sigprocmask fcntl(GETFD, SETFD) open dup2 dup3 close close_range
+//               setsid getsid getpid ioctl(TIOCSCTTY) fstat read write fchown setgroups setresgid
+//               setresuid capget capset chdir getcwd umask execve exit_group
+//   start only  fcntl(GETFL, SETFL) pipe2 clone(SIGCHLD) signalfd4 ppoll wait4 kill accept4 sendto
+//               recvfrom pwrite64 openat renameat unlinkat ftruncate, clock_gettime (where the vDSO
+//               has none)
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -26,6 +26,7 @@
 #include "become.h"
 #include "options.h"
 #include "report.h"
+#include "signals.h"
 #include "supervise.h"
 
 // Makes descriptors 0-2 what the mode needs: all /dev/null for PID 1; for a command what the
@@ -54,8 +55,8 @@ static int prepare_standard_descriptors(enum mode mode)
 
 static int prepare(char **argv, struct options *options, struct slice_report *failure)
 {
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || options_parse(argv, options) < 0 ||
-        prepare_standard_descriptors(options->mode) < 0)
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || signals_default() < 0 ||
+        options_parse(argv, options) < 0 || prepare_standard_descriptors(options->mode) < 0)
         return failed(failure, SLICE_STAGE_INIT_SETUP, errno);
     return 0;
 }

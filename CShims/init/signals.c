@@ -16,7 +16,7 @@ static int set_mask(uint64_t mask)
     return (int)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
 }
 
-static int reset_dispositions(void)
+int signals_default(void)
 {
     for (int signal = 1; signal <= SIGNALS_COUNT; signal++) {
         if (signal == SIGKILL || signal == SIGSTOP)
@@ -30,8 +30,7 @@ static int reset_dispositions(void)
 int signals_take(void)
 {
     uint64_t all = UINT64_MAX;
-    // An inherited SIG_IGN of SIGCHLD would have the kernel reap, and every exit status be lost.
-    if (set_mask(all) < 0 || reset_dispositions() < 0)
+    if (set_mask(all) < 0)
         return -1;
     return (int)syscall(SYS_signalfd4, -1, &all, sizeof all, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -44,9 +43,9 @@ int signals_next(int descriptor)
     return (int)information.ssi_signo;
 }
 
-int signals_reset(void)
+int signals_release(void)
 {
-    return reset_dispositions() < 0 ? -1 : set_mask(0);
+    return set_mask(0);
 }
 
 bool signals_forwarded(int signal)

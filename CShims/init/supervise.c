@@ -294,7 +294,7 @@ static void stop(struct supervisor *it, uint64_t grace)
         it->phase_ends = deadline;
         it->phase = PHASE_STOPPING;
         kill(service_target(it), SIGTERM);
-        kill(service_target(it), SIGCONT); // a stopped process would not see it before its time is over
+        kill(service_target(it), SIGCONT); // a stopped process would not see SIGTERM
         set_state(it, SLICE_SERVICE_STOPPING);
         it->more_to_reap = true; // an idle slice may have no process at all, and no SIGCHLD
         break;

@@ -500,7 +500,8 @@ class Execution(InitTest):
     def test_refuses_to_be_anything_but_the_first_process(self):
         read, write = os.pipe()
         null = os.open("/dev/null", os.O_RDWR)
-        options = [word for name in ("control", "log", "status") for word in (f"--{name}", str(null))]
+        options = [word for name in ("control", "log", "status")
+                   for word in (f"--{name}", str(null))]
         result = subprocess.run(
             [BINARY, "start", "--report", str(write), *options, "--log-size", "100000",
              "--log-files", "2", "--restart", "no", "--stop-timeout", "0", "--", "true"],
@@ -987,7 +988,8 @@ class Log(InitTest):
         mount(None, logs, None, 32 | 1)  # read-only
         started = self.slice(["/bin/sh", "-c", "seq 100000; exit 4"], log=logs)
         self.assertEqual(started.wait(10), 4)
-        self.assertEqual(started.status()["dropped"], len("".join(f"{i}\n" for i in range(1, 100001))))
+        self.assertEqual(started.status()["dropped"],
+                         sum(len(f"{i}\n") for i in range(1, 100001)))
 
     def test_daemon_that_keeps_the_pipes_open_does_not_hold_the_end(self):
         # A process of another parent (entered from outside) holds the pipe's write end.
