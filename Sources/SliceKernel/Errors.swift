@@ -9,6 +9,7 @@ extension SliceError {
 }
 
 /// Runs `body`, turning a failed system call into a `SliceError` said of `operation`.
+@discardableResult
 public func reporting<Value: ~Copyable>(
   _ operation: String, hint: String? = nil, _ body: () throws(SystemError) -> Value
 ) throws(SliceError) -> Value {

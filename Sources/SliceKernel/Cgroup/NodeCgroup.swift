@@ -32,15 +32,16 @@ public struct NodeCgroup: Sendable {
       let isService = own != "/" && getenv("INVOCATION_ID") != nil
       return (path ?? (isService ? own : "/slices"), isService)
     }
-    slices = Cgroup(path: hierarchy.mountPoint + base).child(own && path == nil ? "slices" : "")
-      .normalized
-    controllers = try reporting("prepare the cgroup \(slices.path)") { () throws(SystemError) in
+    let unit = Cgroup(path: hierarchy.mountPoint + base)
+    let target = own && path == nil ? unit.child("slices") : unit
+    slices = target
+    controllers = try reporting("prepare the cgroup \(target.path)") { () throws(SystemError) in
       if own && path == nil {
-        let leaf = Cgroup(path: hierarchy.mountPoint + base).child("supervisor")
+        let leaf = unit.child("supervisor")
         try leaf.create(existingIsFine: true)
         try leaf.write("\(getpid())", to: "cgroup.procs")
       }
-      return try NodeCgroup.enable(from: hierarchy.mountPoint, down: slices)
+      return try NodeCgroup.enable(from: hierarchy.mountPoint, down: target)
     }
   }
 
@@ -60,13 +61,6 @@ public struct NodeCgroup: Sendable {
 
   public func slice(_ name: SliceName) -> SliceCgroup {
     SliceCgroup(limits: slices.child(name.text))
-  }
-}
-
-extension Cgroup {
-  /// Without doubled and trailing slashes.
-  fileprivate var normalized: Cgroup {
-    Cgroup(path: "/" + path.split(separator: "/").joined(separator: "/"))
   }
 }
 

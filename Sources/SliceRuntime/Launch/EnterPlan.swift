@@ -4,7 +4,6 @@ import SliceKernel
 struct EnterPlan {
   /// Of the slice's slice-init; the namespaces are joined through it.
   let slice: NamespaceSet
-  let userNamespace: SharedFD
   let cgroup: SharedFD
   let confinement: Confinement
   let sliceInit: SharedFD
@@ -22,7 +21,7 @@ struct EnterPlan {
         .joinNamespace(slice.network, .network), .joinNamespace(slice.cgroup, .cgroup),
         // Last of these: it changes root and working directory to the slice's.
         .joinNamespace(slice.mount, .mount),
-      ] + confinement.steps(userNamespace: userNamespace),
+      ] + confinement.steps(userNamespace: slice.user),
       descriptors: streams,
       executable: sliceInit,
       arguments: command.runArguments(report: streams.count, terminal: terminal),

@@ -133,7 +133,7 @@ public final class Node: Sendable {
           image: image, number: number, unenforced: unenforced)
       }
       return try slice.gate.run("create", on: name) { () throws(SliceError) in
-        do {
+        do throws(SliceError) {
           try environment.build(slice.record)
           try store.save(slice.record)
           notify(NodeEvent(slice: name, kind: "created", by: caller.name, details: [:]))
@@ -242,7 +242,7 @@ public final class Node: Sendable {
         try cgroup.slice(name).limits.apply(
           change.spec.settings, insteadOf: slice.record.spec.settings, device: device)
         if change.spec.restart != slice.record.spec.restart {
-          do {
+          do throws(SystemError) {
             try InitCommand.restartPolicy(change.spec.restart).send(to: slice.layout)
           } catch {
             try cgroup.slice(name).limits.apply(

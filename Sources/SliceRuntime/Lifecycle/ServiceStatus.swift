@@ -70,7 +70,7 @@ enum InitCommand {
     let number = socket.rawValue
     var message = words
     try retryingInterrupts("send", layout.control) {
-      withUnsafeBytes(of: &message) { Glibc.send(number, $0.baseAddress, 8, Int32(MSG_NOSIGNAL.rawValue)) }
+      withUnsafeBytes(of: &message) { Glibc.send(number, $0.baseAddress, 8, Int32(MSG_NOSIGNAL)) }
     }
     var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
     var reply = [UInt8](repeating: 0, count: 128)

@@ -228,7 +228,7 @@ struct SliceEnvironment: Sendable {
         path, attributes: attributes, mapping: mapping, recursive: true, label: "host's \(path)")
     }
     return try reporting("show \(path)") { () throws(SystemError) in
-      do {
+      do throws(SystemError) {
         return try clone(identity)
       } catch {
         guard error.code == EINVAL else { throw error }
@@ -271,7 +271,7 @@ struct SliceEnvironment: Sendable {
       slice: namespaces, cgroup: group, confinement: confinement, sliceInit: sliceInit,
       command: command, streams: streams, terminal: terminal != nil
     ).plan
-    do {
+    do throws(LaunchFailure) {
       return Execution(process: try plan.run(), terminal: terminal?.master)
     } catch {
       throw LaunchDiagnosis(error, command: command).error
