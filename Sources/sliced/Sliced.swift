@@ -61,9 +61,8 @@ struct Sliced: ParsableCommand {
     do {
       supervisor = try Supervisor(options, version: Version.text, logger: logger)
     } catch {
-      logger.critical("cannot-start", metadata: ["reason": "\(error.message)"])
-      fputs("sliced: \(error.message)\n", stderr)
-      if let hint = error.hint { fputs("hint: \(hint)\n", stderr) }
+      logger.critical(
+        "cannot-start", metadata: ["reason": "\(error.message)", "hint": "\(error.hint ?? "")"])
       throw ExitCode(error.code.exitStatus)
     }
     var received: Int32 = 0
