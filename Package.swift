@@ -17,6 +17,7 @@ let package = Package(
   targets: [
     // C shims, one concern each.
     .target(name: "CSystem", path: "CShims/system"),
+    .target(name: "CTerminal", path: "CShims/terminal"),
     .target(name: "CLaunch", path: "CShims/launch"),
     .target(
       name: "CSeccomp", path: "CShims/seccomp", linkerSettings: [.linkedLibrary("seccomp")]),
@@ -58,7 +59,7 @@ let package = Package(
       ],
       swiftSettings: checked),
     .target(
-      name: "SliceClient", dependencies: ["SliceInterface", "Varlink", "SliceModel", "CSystem"],
+      name: "SliceClient", dependencies: ["SliceInterface", "Varlink", "SliceModel", "CTerminal"],
       swiftSettings: checked),
     .executableTarget(
       name: "sliced",
