@@ -30,6 +30,8 @@ let package = Package(
       name: "CToml", path: "CShims/toml",
       cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
 
+    // Owned file descriptors and the errors of system calls.
+    .target(name: "Descriptor", swiftSettings: checked),
     // What a slice is: no system calls, testable anywhere.
     .target(name: "SliceModel", swiftSettings: checked),
     // slice.toml and node.toml.
@@ -39,14 +41,16 @@ let package = Package(
     .target(
       name: "SliceKernel",
       dependencies: [
-        "SliceModel", "CSystem", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
+        "SliceModel", "Descriptor", "CSystem", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
       ],
       swiftSettings: checked),
     // Builds and tears down slices, without a daemon.
     .target(
       name: "SliceRuntime", dependencies: ["SliceKernel", "SliceModel"], swiftSettings: checked),
     // The protocol: nothing about slices.
-    .target(name: "Varlink", dependencies: ["CSystem"], swiftSettings: checked),
+    .target(name: "Varlink", dependencies: ["Descriptor", "CSystem"], swiftSettings: checked),
+    .testTarget(
+      name: "VarlinkTests", dependencies: ["Varlink", "Descriptor"], swiftSettings: checked),
     // The interface between supervisor and clients.
     .target(
       name: "SliceInterface", dependencies: ["Varlink", "SliceModel"],
