@@ -2,7 +2,7 @@ import Descriptor
 import Glibc
 
 /// One end of a relay, or a descriptor to be passed on: the caller's own, or one made for it.
-public final class Endpoint {
+public final class Endpoint: Sendable {
   public let number: Int32
   private let owned: OwnedFD?
 

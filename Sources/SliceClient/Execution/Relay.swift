@@ -31,11 +31,10 @@ final class Relay {
     return interests
   }
 
-  /// Whether the destination has gone; then the source is closed too.
-  var isBroken: Bool { destination == nil && source == nil && !buffer.isEmpty }
+  /// Which end was the first to close, once one has.
+  private(set) var firstClosed: End?
 
-  /// Whether the source has ended.
-  var isAtEnd: Bool { source == nil }
+  enum End { case source, destination }
 
   /// Reads and writes what `ready`, polled interests, say is possible.
   func advance(_ ready: [pollfd]) {
@@ -68,7 +67,10 @@ final class Relay {
     }
     if count > 0 { return true }
     // EIO: the last program on a terminal has closed it (pty(7)), or the terminal is gone.
-    if count == 0 || (code != EAGAIN && code != EINTR) { self.source = nil }
+    if count == 0 || (code != EAGAIN && code != EINTR) {
+      firstClosed = .source
+      self.source = nil
+    }
     return false
   }
 
@@ -83,6 +85,7 @@ final class Relay {
       var wait = pollfd(fd: destination.number, events: Int16(POLLOUT), revents: 0)
       poll(&wait, 1, -1)
     } else if code != EINTR {
+      firstClosed = firstClosed ?? .destination
       self.destination = nil
       source = nil
     }

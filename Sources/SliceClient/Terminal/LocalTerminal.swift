@@ -31,9 +31,10 @@ public struct LocalTerminal: Sendable {
   /// Back to the mode before `enterRawMode`.
   static func restore() { terminal_restore() }
 
-  /// Tells the other end of a pseudo-terminal its size; the programs there get SIGWINCH.
-  static func setSize(_ size: TerminalSize, ofMaster master: Int32) {
-    // It fails when the terminal has just gone; then its end is noticed anyway.
+  /// Gives the pseudo-terminal of this master the same size; the programs there get SIGWINCH.
+  func copySize(toMaster master: Int32) {
+    guard let size else { return }
+    // It fails when that terminal has just gone; then its end is noticed anyway.
     _ = terminal_set_size(master, size.rows, size.columns)
   }
 }
