@@ -3,13 +3,14 @@ public struct IPv4Address: Sendable, Hashable, Comparable {
   public var value: UInt32
   public init(value: UInt32) { self.value = value }
 
+  /// Four decimal numbers. None has a leading zero, which inet_aton(3) reads as octal.
   public init?(_ text: String) {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 4 else { return nil }
     var value: UInt32 = 0
     for part in parts {
-      guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-        let byte = UInt8(part)
+      guard part.utf8.count == 1 || part.utf8.first != UInt8(ascii: "0"),
+        let number = decimal(part), let byte = UInt8(exactly: number)
       else { return nil }
       value = value << 8 | UInt32(byte)
     }
@@ -39,8 +40,11 @@ public struct IPv6Address: Sendable, Hashable {
     func groups(_ part: Substring) -> [UInt16]? {
       if part.isEmpty { return [] }
       let texts = part.split(separator: ":", omittingEmptySubsequences: false)
-      let values = texts.compactMap { (1...4).contains($0.utf8.count) ? UInt16($0, radix: 16) : nil }
-      return values.count == texts.count && !texts.contains { $0.first == "+" } ? values : nil
+      // The initialiser takes a sign too.
+      let values = texts.compactMap { text in
+        text.utf8.count <= 4 && text.allSatisfy(\.isHexDigit) ? UInt16(text, radix: 16) : nil
+      }
+      return values.count == texts.count ? values : nil
     }
     var halves: [Substring] = [text[...]]
     if let gap = text.firstRange(of: "::") {
@@ -90,7 +94,8 @@ public struct AddressPool4: Sendable, Hashable {
 
   public init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 2, let network = IPv4Address(String(parts[0])), let length = Int(parts[1]),
+    guard parts.count == 2, let network = IPv4Address(String(parts[0])),
+      let length = decimal(parts[1]),
       (8...30).contains(length), network.value & (UInt32.max >> UInt32(length)) == 0
     else { return nil }
     self.network = network
@@ -118,7 +123,8 @@ public struct AddressPool6: Sendable, Hashable {
 
   public init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 2, let network = IPv6Address(String(parts[0])), let length = Int(parts[1]),
+    guard parts.count == 2, let network = IPv6Address(String(parts[0])),
+      let length = decimal(parts[1]),
       (16...96).contains(length)
     else { return nil }
     let hostHigh = length >= 64 ? 0 : UInt64.max >> UInt64(length)

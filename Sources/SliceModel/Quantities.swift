@@ -1,14 +1,21 @@
 // The units of the command line. Each type parses what a person writes, prints the shortest
 // form that parses to the same value, and refuses what does not fit.
 
-/// A number with a unit suffix, split: `1.5G` is (1.5, "G").
+/// A number with a unit suffix, split: `1.5G` is (1.5, "G"). ASCII alone: Swift compares strings by
+/// canonical equivalence, where the Kelvin sign U+212A is a "K".
 private func splitNumber(_ text: String) -> (digits: String, unit: String)? {
-  let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+  guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
+  let digits = text.prefix { $0.isNumber || $0 == "." }
   let unit = text.dropFirst(digits.count)
   guard !digits.isEmpty, digits.first != ".", digits.last != ".",
     digits.filter({ $0 == "." }).count <= 1
   else { return nil }
   return (String(digits), String(unit))
+}
+
+/// A number of ASCII digits alone: Swift's own initialisers also take a sign.
+func decimal(_ text: some StringProtocol) -> Int? {
+  text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
 }
 
 /// `digits` times `factor`, exactly where both are whole; nil when it does not fit 63 bits.
@@ -65,6 +72,7 @@ public struct BitRate: Sendable, Hashable, Comparable {
   public init(bitsPerSecond: UInt64) { self.bitsPerSecond = bitsPerSecond }
 
   public init?(_ text: String) {
+    guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     var written = text
     for suffix in ["bit/s", "bps", "bit"] where written.lowercased().hasSuffix(suffix) {
       written.removeLast(suffix.count)
@@ -97,7 +105,11 @@ public struct TimeSpan: Sendable, Hashable, Comparable {
   public var milliseconds: UInt64
 
   public init(milliseconds: UInt64) { self.milliseconds = milliseconds }
-  public init(seconds: UInt64) { milliseconds = seconds * 1000 }
+  /// Saturates at the longest span.
+  public init(seconds: UInt64) {
+    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+    milliseconds = overflow ? UInt64.max : product
+  }
 
   public init?(_ text: String) {
     guard let (digits, unit) = splitNumber(text),
@@ -170,7 +182,7 @@ public struct ProcessorSet: Sendable, Hashable {
     var members: [ClosedRange<Int>] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let ends = part.split(separator: "-", omittingEmptySubsequences: false)
-      let numbers = ends.compactMap { $0.allSatisfy(\.isNumber) ? Int($0) : nil }
+      let numbers = ends.compactMap { decimal($0) }
       guard numbers.count == ends.count, (1...2).contains(ends.count),
         let low = numbers.first, let high = numbers.last, low <= high, high <= Self.highest
       else { return nil }

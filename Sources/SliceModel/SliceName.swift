@@ -39,13 +39,14 @@ extension SliceName: CustomStringConvertible {
 }
 
 extension String {
-  /// The text with every control character, including C1 and the Unicode direction marks, shown
-  /// as `\u{…}`: what came from a slice must not drive the terminal of who reads it.
+  /// The text with every control character, including C1, the Unicode direction marks and what has
+  /// no width, shown as `\u{…}`: what came from a slice must not drive its reader's terminal.
   public var escapedForTerminal: String {
     var result = ""
     for scalar in unicodeScalars {
       switch scalar.value {
-      case 0..<0x20, 0x7F..<0xA0, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF:
+      case 0..<0x20, 0x7F..<0xA0, 0xAD, 0x61C, 0x180E, 0x200B...0x200F, 0x2028...0x202E,
+        0x2060...0x206F, 0xFEFF, 0xFFF9...0xFFFB, 0xE0000...0xE007F:
         result += "\\u{\(String(scalar.value, radix: 16))}"
       default:
         result.unicodeScalars.append(scalar)

@@ -62,7 +62,10 @@ public struct SliceSpec: Sendable, Hashable, Codable {
 
   public static func validate(environment: [String]) throws(SliceError) {
     for entry in environment {
-      guard let separator = entry.firstIndex(of: "="), separator != entry.startIndex else {
+      // By bytes, as everything below: an accent can join with the separator to one Character.
+      guard let separator = entry.utf8.firstIndex(of: UInt8(ascii: "=")),
+        separator != entry.startIndex
+      else {
         throw SliceError(
           .usage, "environment entry '\(entry.escapedForTerminal)' is not NAME=VALUE")
       }
@@ -117,7 +120,7 @@ public enum RestartPolicy: String, Sendable, Hashable, CaseIterable, Codable {
 public struct TemporaryMount: Sendable, Hashable, Codable {
   /// Absolute path inside the slice.
   public var target: String
-  /// Bytes it can hold; nil leaves the bound to `memory.max`.
+  /// Bytes it can hold, at least a page; nil leaves the bound to `memory.max`.
   public var sizeBytes: UInt64?
 
   public init(target: String, sizeBytes: UInt64? = nil) {
@@ -129,8 +132,8 @@ public struct TemporaryMount: Sendable, Hashable, Codable {
   private static let reserved = ["dev", "proc", "sys", "run"]
 
   public func validate() throws(SliceError) {
-    let parts = target.split(separator: "/", omittingEmptySubsequences: true)
-    guard target.hasPrefix("/"), let first = parts.first, !parts.contains(".."),
+    let parts = target.utf8.split(separator: UInt8(ascii: "/")).map(Substring.init)
+    guard target.utf8.first == UInt8(ascii: "/"), let first = parts.first, !parts.contains(".."),
       !parts.contains("."), !target.utf8.contains(0), target.utf8.count < 4096
     else {
       throw SliceError(
@@ -139,6 +142,12 @@ public struct TemporaryMount: Sendable, Hashable, Codable {
     guard !Self.reserved.contains(String(first)) else {
       throw SliceError(.usage, "mount target '\(target.escapedForTerminal)' belongs to the runtime")
     }
+    // To the kernel a size of 0 means no bound at all (tmpfs.rst).
+    guard sizeBytes.map((4096...UInt64(1) << 62).contains) ?? true else {
+      throw SliceError(
+        .usage, "mount '\(target.escapedForTerminal)' has a size of \(sizeBytes ?? 0) bytes",
+        hint: "at least 4K")
+    }
   }
 }
 
@@ -146,8 +155,10 @@ public struct TemporaryMount: Sendable, Hashable, Codable {
 public enum ImageReference {
   public static func isValid(_ text: String) -> Bool { isName(text) || isDigest(text) }
 
-  /// `[a-z0-9][a-z0-9._-]{0,127}`, optionally with `:TAG` of the same alphabet.
+  /// `[a-z0-9][a-z0-9._-]{0,127}`, optionally with `:TAG` of the same alphabet; no name can be
+  /// taken for a digest, not even for one cut short.
   public static func isName(_ text: String) -> Bool {
+    guard !text.hasPrefix("sha256:") else { return false }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     return (1...2).contains(parts.count)
       && parts.allSatisfy { part in
@@ -155,7 +166,7 @@ public enum ImageReference {
           return false
         }
         return part.utf8.allSatisfy { isAlphanumeric($0) || "._-".utf8.contains($0) }
-      } && !isDigest(text)
+      }
   }
 
   public static func isDigest(_ text: String) -> Bool {
