@@ -31,7 +31,7 @@ let package = Package(
       cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
 
     // Owned file descriptors and the errors of system calls.
-    .target(name: "Descriptor", swiftSettings: checked),
+    .target(name: "Descriptor", dependencies: ["CSystem"], swiftSettings: checked),
     // What a slice is: no system calls, testable anywhere.
     .target(name: "SliceModel", swiftSettings: checked),
     // slice.toml and node.toml.
@@ -63,7 +63,8 @@ let package = Package(
       ],
       swiftSettings: checked),
     .target(
-      name: "SliceClient", dependencies: ["SliceInterface", "Varlink", "SliceModel", "CTerminal"],
+      name: "SliceClient",
+      dependencies: ["SliceInterface", "Varlink", "SliceModel", "Descriptor", "CTerminal"],
       swiftSettings: checked),
     .executableTarget(
       name: "sliced",

@@ -64,8 +64,9 @@ extension Supervisor {
     try call("StopAll", returning: StopAllCall.Reply.self).stopped
   }
 
-  public func list(timeout: Duration = promptly) throws(SliceError) -> [SliceSummary] {
-    try call("List", returning: ListCall.Reply.self, timeout: timeout).slices
+  /// - Parameter timeout: nil for what a working supervisor needs.
+  public func list(timeout: Duration? = nil) throws(SliceError) -> [SliceSummary] {
+    try call("List", returning: ListCall.Reply.self, timeout: timeout ?? Self.promptly).slices
   }
 
   public func inspect(_ name: SliceName) throws(SliceError) -> JSONValue {
@@ -88,8 +89,9 @@ extension Supervisor {
     ).slices
   }
 
-  public func images(timeout: Duration = promptly) throws(SliceError) -> [ImageSummary] {
-    try call("ImageList", returning: ImageListCall.Reply.self, timeout: timeout).images
+  /// - Parameter timeout: nil for what a working supervisor needs.
+  public func images(timeout: Duration? = nil) throws(SliceError) -> [ImageSummary] {
+    try call("ImageList", returning: ImageListCall.Reply.self, timeout: timeout ?? Self.promptly).images
   }
 
   public func inspectImage(_ name: String) throws(SliceError) -> ImageSummary {

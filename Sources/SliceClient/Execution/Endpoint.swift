@@ -25,10 +25,14 @@ public final class Endpoint: Sendable {
     try checked("fcntl(F_SETFL)") { fcntl(number, F_SETFL, flags | O_NONBLOCK) }
   }
 
-  /// A pipe, both ends close-on-exec.
+  /// A pipe, both ends close-on-exec. (Swift can't import pipe2(2). Nothing else in this process
+  /// starts programs meanwhile.)
   static func pipe() throws(SystemError) -> (reading: Endpoint, writing: Endpoint) {
     var ends: [Int32] = [-1, -1]
-    try checked("pipe2") { pipe2(&ends, O_CLOEXEC) }
-    return (Endpoint(OwnedFD(adopting: ends[0])), Endpoint(OwnedFD(adopting: ends[1])))
+    try checked("pipe") { Glibc.pipe(&ends) }
+    let reading = Endpoint(OwnedFD(adopting: ends[0]))
+    let writing = Endpoint(OwnedFD(adopting: ends[1]))
+    for end in ends { try checked("fcntl(F_SETFD)") { fcntl(end, F_SETFD, FD_CLOEXEC) } }
+    return (reading, writing)
   }
 }

@@ -23,7 +23,8 @@ public struct ImageImport: Sendable {
   ) throws(SliceError) {
     self.supervisor = supervisor
     self.source = source
-    parameters = ImageImportCall.Parameters(name: name, kind: try kind ?? source.kind(), tag: tag)
+    let kind = if let kind { kind } else { try source.kind() }
+    parameters = ImageImportCall.Parameters(name: name, kind: kind, tag: tag)
   }
 
   /// - Parameter onProgress: is called often, between the first answer and the end.
@@ -132,6 +133,6 @@ extension TarProcess {
     let own = try checked("fcntl(F_DUPFD_CLOEXEC)") { fcntl(connection, F_DUPFD_CLOEXEC, 0) }
     let held = Endpoint(OwnedFD(adopting: own))
     // shutdown(2) works on the connection itself, whatever descriptors refer to it.
-    try watch { shutdown(held.number, Int32(SHUT_RDWR.rawValue)) }
+    try watch { shutdown(held.number, Int32(SHUT_RDWR)) }
   }
 }

@@ -8,7 +8,7 @@ enum TarListing {
   /// Whether the archive has a file `oci-layout` at its top, as the OCI image layout demands.
   /// False for what can't be read by position or is compressed.
   static func containsOCILayout(_ descriptor: Int32) -> Bool {
-    var offset: Int64 = 0
+    var offset = 0
     for _ in 0..<maximumEntries {
       var header = [UInt8](repeating: 0, count: 512)
       guard pread(descriptor, &header, 512, offset) == 512, let size = size(header) else {
@@ -23,9 +23,9 @@ enum TarListing {
 
   /// Of the entry's content; nil when it isn't a header. tar(5), "POSIX ustar Archives": the magic
   /// is at 257, the size an octal text of 12 bytes at 124.
-  private static func size(_ header: [UInt8]) -> Int64? {
+  private static func size(_ header: [UInt8]) -> Int? {
     guard header[257..<262].elementsEqual("ustar".utf8) else { return nil }
     let digits = header[124..<136].prefix { (0x30...0x37).contains($0) }
-    return Int64(String(decoding: digits, as: UTF8.self), radix: 8)
+    return Int(String(decoding: digits, as: UTF8.self), radix: 8)
   }
 }

@@ -1,9 +1,17 @@
+import Glibc
+
 /// A moment, read and written as RFC 3339 text.
 public struct Timestamp: Sendable, Hashable {
   /// Seconds since 1970-01-01 00:00 UTC, leap seconds not counted.
   public var unixSeconds: Double
 
   public init(unixSeconds: Double) { self.unixSeconds = unixSeconds }
+
+  public static var now: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(unixSeconds: Double(time.tv_sec) + Double(time.tv_nsec) / 1e9)
+  }
 
   /// `2002-10-28T09:30:00Z`, with an optional fraction and `+01:00` for `Z`; also with a blank or a
   /// small letter between date and time, as RFC 3339, section 5.6 allows.
