@@ -49,8 +49,6 @@ let package = Package(
       name: "SliceRuntime", dependencies: ["SliceKernel", "SliceModel"], swiftSettings: checked),
     // The protocol: nothing about slices.
     .target(name: "Varlink", dependencies: ["Descriptor", "CSystem"], swiftSettings: checked),
-    .testTarget(
-      name: "VarlinkTests", dependencies: ["Varlink", "Descriptor"], swiftSettings: checked),
     // The interface between supervisor and clients.
     .target(
       name: "SliceInterface", dependencies: ["Varlink", "SliceModel"],
@@ -78,6 +76,10 @@ let package = Package(
         "SliceClient", "SliceConfiguration", "SliceRuntime",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      swiftSettings: checked),
+
+    .testTarget(
+      name: "VarlinkTests", dependencies: ["Varlink", "Descriptor", "CSystem"],
       swiftSettings: checked),
   ],
   cxxLanguageStandard: .cxx17

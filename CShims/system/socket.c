@@ -2,6 +2,7 @@
 #include "system_socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -9,6 +10,8 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* asm-generic/socket.h since Linux 6.5 */
 #endif
+
+_Static_assert(SYSTEM_POLL_HANGUP == POLLRDHUP, "differs on this architecture");
 
 int system_unix_socket(int flags)
 {
@@ -49,6 +52,11 @@ int system_unix_bind(int fd, const char *path)
 	if (fill_address(&address, path) == -1)
 		return -1;
 	return bind(fd, (const struct sockaddr *)&address, sizeof(address));
+}
+
+int system_accept(int fd)
+{
+	return accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
 static int has_option(int fd, int option, int wanted)

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// A system call that failed: which one, on what, and why.
@@ -16,12 +17,11 @@ public struct SystemError: Error, Sendable, Hashable {
   }
 
   /// The symbolic name of `code`, such as `ENOENT`; `errno 4711` for one the C library lacks.
-  public var name: String { Self.text(strerrorname_np(code)) ?? "errno \(code)" }
+  public var name: String { Self.text(system_errno_name(code)) ?? "errno \(code)" }
 
   /// The C library's explanation of `code`, in English whatever the locale.
-  public var explanation: String { Self.text(strerrordesc_np(code)) ?? "unknown error" }
+  public var explanation: String { Self.text(system_errno_text(code)) ?? "unknown error" }
 
-  // The _np functions (strerror(3)) return constants: safe in every thread, unlike strerror.
   private static func text(_ constant: UnsafePointer<CChar>?) -> String? {
     constant.map { String(cString: $0) }
   }

@@ -15,6 +15,9 @@
 /* The most descriptors that travel beside one call of system_send or system_receive. */
 enum { SYSTEM_DESCRIPTORS_MAX = 8 };
 
+/* poll(2): the other side has closed, or shut down its sending. */
+enum { SYSTEM_POLL_HANGUP = 0x2000 };
+
 /* The process at the other end, as the kernel recorded it at connect(2) or listen(2). */
 struct system_peer {
 	uid_t uid;
@@ -28,6 +31,9 @@ int system_unix_socket(int flags);
 /* connect(2) and bind(2); ENAMETOOLONG when the path has more than 107 bytes. */
 int system_unix_connect(int fd, const char *path);
 int system_unix_bind(int fd, const char *path);
+
+/* accept4(2): the connection is close-on-exec; blocks only when fd does. */
+int system_accept(int fd);
 
 /* 0 when fd is a listening Unix stream socket; EINVAL or ENOTSOCK when it is something else. */
 int system_check_unix_listener(int fd);
