@@ -73,7 +73,8 @@ let package = Package(
     .executableTarget(
       name: "slicectl",
       dependencies: [
-        "SliceClient", "SliceConfiguration", "SliceRuntime",
+        "SliceClient", "SliceConfiguration", "SliceInterface", "SliceRuntime", "SliceModel",
+        "Descriptor",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: checked),

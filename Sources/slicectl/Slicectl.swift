@@ -29,7 +29,7 @@ struct Slicectl: ParsableCommand {
         name: "Life cycle",
         subcommands: [
           Create.self, Start.self, Stop.self, Restart.self, Kill.self, Pause.self, Resume.self,
-          Set.self, Destroy.self, StopAll.self,
+          SetKeys.self, Destroy.self, StopAll.self,
         ]),
       CommandGroup(name: "Inside", subcommands: [Enter.self, Exec.self]),
       CommandGroup(

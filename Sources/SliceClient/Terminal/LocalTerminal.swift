@@ -23,6 +23,12 @@ public struct LocalTerminal: Sendable {
     return TerminalSize(rows: rows, columns: columns)
   }
 
+  /// What a command on it must know of the caller's environment: the terminal's kind.
+  public static var environment: [String] {
+    guard let kind = getenv("TERM") else { return [] }
+    return ["TERM=" + String(cString: kind)]
+  }
+
   /// Every byte passes unchanged from now on, until `restore` or the end of the process.
   func enterRawMode() throws(SystemError) {
     try checked("tcsetattr", "the terminal") { terminal_enter_raw(descriptor) }

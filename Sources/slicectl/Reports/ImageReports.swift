@@ -45,14 +45,16 @@ struct ImageListReport: Report {
   }
 
   private func row(_ image: ImageSummary, _ screen: Screen) -> [String] {
-    [
-      image.name, image.kind.rawValue,
-      image.sizeBytes.map { Readable.bytes(Int64(clamping: $0)) } ?? "-",
-      image.entries.map { "\($0)" } ?? "-", screen.age(image.importedAt), image.owner ?? "-",
-      // As many digits as tell images apart.
-      image.digest.map { String($0.prefix(19)) } ?? "-",
-      image.usedBy.isEmpty ? "-" : image.usedBy.joined(separator: ","),
-    ].map(\.escapedForTerminal)
+    let size = image.sizeBytes.map { Readable.bytes(Int64(clamping: $0)) }
+    let entries = image.entries.map { "\($0)" }
+    // As many digits as tell images apart.
+    let digest = image.digest.map { String($0.prefix(19)) }
+    let users = image.usedBy.isEmpty ? "-" : image.usedBy.joined(separator: ",")
+    let cells: [String] = [
+      image.name, image.kind.rawValue, size ?? "-", entries ?? "-", screen.age(image.importedAt),
+      image.owner ?? "-", digest ?? "-", users,
+    ]
+    return cells.map(\.escapedForTerminal)
   }
 
   var quiet: [String] { images.map(\.name.escapedForTerminal) }
