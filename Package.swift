@@ -64,6 +64,12 @@ let package = Package(
       name: "SliceClient",
       dependencies: ["SliceInterface", "Varlink", "SliceModel", "Descriptor", "CTerminal"],
       swiftSettings: checked),
+    .testTarget(
+      name: "SliceClientTests",
+      dependencies: [
+        "SliceClient", "SliceInterface", "Varlink", "SliceModel", "Descriptor", "slicectl",
+      ],
+      swiftSettings: checked),
     .executableTarget(
       name: "sliced",
       dependencies: [

@@ -19,8 +19,8 @@ struct Slicectl: ParsableCommand {
 
       'slicectl doctor' tells what this host can enforce. slicectl(1) and slice.toml(5) say more.
 
-      Exit statuses: 0 done; 1 failed; 2 wrong usage; 3 no such slice; 4 refused by policy or
-      permission; 5 this host cannot enforce what was asked; 6 the supervisor does not answer;
+      Exit statuses: 0 done; 1 failed; 2 wrong usage; 3 no such slice; 4 refused by policy or \
+      permission; 5 this host cannot enforce what was asked; 6 the supervisor does not answer; \
       7 timed out. exec, enter and wait give the command's own status.
       """,
     version: "slicectl \(sliceRuntimeVersion)",

@@ -8,8 +8,8 @@ struct Create: Verb {
   static let configuration = CommandConfiguration(
     abstract: "Build a slice and start it.",
     discussion: """
-      Returns when the service has been executed, or says why not and leaves nothing behind.
-      What the flags say goes over what the file says. Without a command the image's own runs; if
+      Returns when the service has been executed, or says why not and leaves nothing behind. \
+      What the flags say goes over what the file says. Without a command the image's own runs; if \
       it has none, the slice waits to be entered.
 
         slicectl create web --image host --set cpu.weight=200 \\

@@ -8,7 +8,7 @@ struct Enter: Verb {
   static let configuration = CommandConfiguration(
     abstract: "Open a shell inside a slice.",
     discussion: """
-      On a terminal: with job control, and a size that follows the window. Otherwise the shell reads
+      On a terminal: with job control, and a size that follows the window. Otherwise the shell reads \
       its commands from standard input. Gives the shell's exit status.
 
         slicectl enter web

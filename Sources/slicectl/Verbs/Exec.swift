@@ -8,8 +8,8 @@ struct Exec: Verb {
   static let configuration = CommandConfiguration(
     abstract: "Run a command inside a slice.",
     discussion: """
-      Its output and its exit status are slicectl's: 128 + the signal's number where a signal ended
-      it, 125 to 127 where it never ran. The signals INT, TERM, HUP, QUIT, USR1, USR2 and WINCH
+      Its output and its exit status are slicectl's: 128 + the signal's number where a signal ended \
+      it, 125 to 127 where it never ran. The signals INT, TERM, HUP, QUIT, USR1, USR2 and WINCH \
       that slicectl gets are passed on.
 
         slicectl exec web -- ps ax

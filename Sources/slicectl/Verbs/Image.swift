@@ -4,7 +4,7 @@ struct Image: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Look after the images that slices start from.",
     discussion: """
-      'host' (the host's own programs, read-only, nothing of its data) and 'minimal' (a static
+      'host' (the host's own programs, read-only, nothing of its data) and 'minimal' (a static \
       busybox) are always there.
 
         slicectl image import ./rootfs --name debian

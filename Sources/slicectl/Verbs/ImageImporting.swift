@@ -8,7 +8,7 @@ struct ImageImporting: Verb {
   static let configuration = CommandConfiguration(
     commandName: "import", abstract: "Make an image of a directory, a tar file or an OCI image.",
     discussion: """
-      SOURCE is a directory, a tar file (plain, gz, xz or zst), an OCI image layout (a directory or
+      SOURCE is a directory, a tar file (plain, gz, xz or zst), an OCI image layout (a directory or \
       a tar of one), or - for a tar on standard input. Only what you may read is imported.
 
         slicectl image import ./rootfs --name debian

@@ -7,8 +7,8 @@ struct Logs: Verb {
   static let configuration = CommandConfiguration(
     abstract: "Show what a slice's service has printed.",
     discussion: """
-      What it printed to standard error goes to standard error. On a terminal, control characters
-      are shown escaped; elsewhere every byte comes as it was written. With --json: an array of
+      What it printed to standard error goes to standard error. On a terminal, control characters \
+      are shown escaped; elsewhere every byte comes as it was written. With --json: an array of \
       entries, with --follow one entry a line.
 
         slicectl logs web

@@ -6,8 +6,8 @@ struct Shares: Verb {
   static let configuration = CommandConfiguration(
     abstract: "Show what slices may use and what they do use.",
     discussion: """
-      CPU SHARE is what a slice's weight guarantees when all want to run; CORES is what it uses now;
-      a dash stands for no limit, or for what this host doesn't count. PRESSURE is the part of the
+      CPU SHARE is what a slice's weight guarantees when all want to run; CORES is what it uses now; \
+      a dash stands for no limit, or for what this host doesn't count. PRESSURE is the part of the \
       last ten seconds, in percent, that its work waited for processor, memory and storage.
 
         slicectl shares

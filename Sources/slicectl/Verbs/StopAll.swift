@@ -6,7 +6,7 @@ struct StopAll: Verb {
   static let configuration = CommandConfiguration(
     abstract: "The emergency stop: end every slice on this node at once.",
     discussion: """
-      For administrators of the node. No slice runs or sends any more when it returns. Slices stay,
+      For administrators of the node. No slice runs or sends any more when it returns. Slices stay, \
       and can be started again.
 
         sudo slicectl stop-all
