@@ -20,6 +20,9 @@ public struct CommandSession: Sendable {
   /// - Returns: the status a shell would give: the command's own, or 128 + a signal's number.
   public func run(_ parameters: ExecuteCall.Parameters, input: Input) throws(SliceError) -> Int32 {
     var streams = try CommandStreams(input: input)
+    // The command may run a moment before the supervisor says so. Meanwhile these wait; the
+    // others end slicectl, and, since that hangs up, the command.
+    SignalQueue.hold([SIGUSR1, SIGUSR2, SIGWINCH])
     return try execute(parameters, descriptors: streams.passed.map(\.number)) { id, _ in
       // The command alone holds these now, so that its pipes end when it does.
       streams.passed = []

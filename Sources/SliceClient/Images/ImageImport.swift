@@ -33,30 +33,28 @@ public struct ImageImport: Sendable {
   ) throws(SliceError) -> Outcome {
     switch source {
     case .standardInput:
-      return try send(Endpoint(borrowing: STDIN_FILENO), nil, onProgress)
+      return try receive(Endpoint(borrowing: STDIN_FILENO), nil, onProgress)
     case .file(let path):
-      return try send(ImageSource.open(path), nil, onProgress)
+      return try receive(ImageSource.open(path), nil, onProgress)
     case .directory(let path):
-      let (tar, archive) = try TarProcess.start(directory: path)
-      return try send(archive, tar, onProgress)
+      return try receive(from: TarProcess.start(directory: path), onProgress)
     }
   }
 
-  private func send(
-    _ archive: consuming Endpoint, _ tar: TarProcess?,
-    _ onProgress: (ProgressLine.Progress) -> Void
+  private func receive(
+    from tar: TarProcess, _ onProgress: (ProgressLine.Progress) -> Void
   ) throws(SliceError) -> Outcome {
     let outcome: Outcome
     do throws(SliceError) {
-      outcome = try receive(archive, tar, onProgress)
+      outcome = try receive(tar.takeArchive(), tar, onProgress)
     } catch {
-      let cause = tar?.failureSoFar ?? error
-      tar?.abandon()
+      let cause = tar.failureSoFar ?? error
+      tar.abandon()
       throw cause
     }
     if case .interrupted = outcome {
-      tar?.abandon()
-    } else if let failure = tar?.wait() {
+      tar.abandon()
+    } else if let failure = tar.wait() {
       // It was content with the archive before its end: it must not keep what lacks files.
       try? supervisor.removeImage(parameters.name)  // `try?`: tar's failure is the one to tell
       throw failure
@@ -65,18 +63,20 @@ public struct ImageImport: Sendable {
   }
 
   private func receive(
-    _ archive: Endpoint, _ tar: TarProcess?, _ onProgress: (ProgressLine.Progress) -> Void
+    _ archive: consuming Endpoint?, _ tar: TarProcess?,
+    _ onProgress: (ProgressLine.Progress) -> Void
   ) throws(SliceError) -> Outcome {
-    var archive: Endpoint? = archive
-    var progress = ProgressLine.Progress(totalBytes: Self.size(of: archive!))
+    var archive = consume archive
+    let number = archive?.number ?? -1
+    var progress = ProgressLine.Progress(totalBytes: Self.size(of: number))
     var signals: ImportSignals?
     var outcome: Outcome?
     try supervisor.stream(
       "ImageImport", parameters, returning: ImageImportCall.Reply.self,
-      descriptors: [archive!.number],
+      descriptors: [number],
       onConnect: { connection in try tar?.watch(hangingUp: connection) }
     ) { reply, _, connection in
-      archive = nil  // tar must notice when the supervisor stops reading.
+      archive = nil  // The supervisor has it now, and tar must notice when that stops reading.
       if let image = reply.image {
         outcome = .imported(image)
         return .stop
@@ -99,9 +99,9 @@ public struct ImageImport: Sendable {
   }
 
   /// Nil where only the end will tell.
-  private static func size(of archive: Endpoint) -> UInt64? {
+  private static func size(of archive: Int32) -> UInt64? {
     var status = stat()
-    guard fstat(archive.number, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+    guard fstat(archive, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       return nil
     }
     return UInt64(status.st_size)

@@ -13,6 +13,7 @@ import Varlink
 final class TarProcess: Sendable {
   private let pid: pid_t
   private let messages: Endpoint
+  private let archive: Mutex<Endpoint?>
   private let writing: Mutex<Endpoint?>
   private let failure = Mutex<SliceError?>(nil)
   /// At its end once the watching thread has done its work.
@@ -20,26 +21,37 @@ final class TarProcess: Sendable {
   private let endOfWatch: Mutex<Endpoint?>
 
   /// Starts it.
-  /// - Returns: the process, and the descriptor from which to read the archive.
-  static func start(directory: String) throws(SliceError) -> (process: TarProcess, archive: Endpoint) {
+  static func start(directory: String) throws(SliceError) -> TarProcess {
     do {
       let (archive, writing) = try Endpoint.pipe()
       let (messages, complaints) = try Endpoint.pipe()
       let pid = try spawn(directory, output: writing.number, messages: complaints.number)
-      return (try TarProcess(pid: pid, messages: messages, writing: writing), archive)
+      return try TarProcess(pid: pid, messages: messages, archive: archive, writing: writing)
     } catch {
       throw SliceError(
         .failed, "cannot run tar: \(error)", hint: "importing a directory takes GNU tar")
     }
   }
 
-  private init(pid: pid_t, messages: Endpoint, writing: Endpoint) throws(SystemError) {
+  private init(
+    pid: pid_t, messages: Endpoint, archive: Endpoint, writing: Endpoint
+  ) throws(SystemError) {
     self.pid = pid
     self.messages = messages
+    self.archive = Mutex(archive)
     self.writing = Mutex(writing)
     let (ended, endOfWatch) = try Endpoint.pipe()
     self.ended = ended
     self.endOfWatch = Mutex(endOfWatch)
+  }
+
+  /// Hands over the end from which to read the archive, once: while this process has it open
+  /// nobody notices that the reader has gone.
+  func takeArchive() -> Endpoint? {
+    archive.withLock { archive in
+      defer { archive = nil }
+      return archive
+    }
   }
 
   /// Watches it from a thread. Call it once.

@@ -13,6 +13,15 @@ public struct SignalQueue: ~Copyable {
       adopting: try checked("signalfd") { terminal_signal_descriptor(signals, signals.count) })
   }
 
+  /// From now on these signals wait until a queue for them is made. (A later queue gets what came
+  /// before it: a signal that is blocked stays pending for the process.)
+  static func hold(_ signals: [Int32]) {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    sigprocmask(SIG_BLOCK, &set, nil)
+  }
+
   /// Readable (poll(2)) when a signal waits.
   public var pollDescriptor: Int32 { descriptor.rawValue }
 
