@@ -24,9 +24,10 @@ enum Completions {
 
   /// The one that the line being completed names, else the usual one.
   private static func supervisor(_ words: [String]) -> Supervisor {
-    guard let option = words.firstIndex(of: "--socket"), option + 1 < words.count else {
-      return Supervisor()
+    for (word, next) in zip(words, words.dropFirst() + [""]) {
+      if word == "--socket", !next.isEmpty { return Supervisor(socketPath: next) }
+      if word.hasPrefix("--socket=") { return Supervisor(socketPath: String(word.dropFirst(9))) }
     }
-    return Supervisor(socketPath: words[option + 1])
+    return Supervisor()
   }
 }

@@ -187,6 +187,18 @@ import Testing
     #expect(files.read("errors").isEmpty)
   }
 
+  @Test func shellsAreOfferedTheNamesOfSlices() throws {
+    let line = ["slicectl", "--socket", supervisor.socketPath, "stop", ""]
+    let pid = try ChildProcess.spawn(
+      [Self.program, "---completion", "stop", "--", "positional@0", "4", "0"] + line
+    ) { actions in
+      let flags = O_WRONLY | O_CREAT | O_TRUNC
+      posix_spawn_file_actions_addopen(&actions, 1, files.path + "/output", flags, 0o600)
+    }
+    #expect(ChildProcess.wait(pid) == 0)
+    #expect(files.read("output") == "cache\nweb\n")
+  }
+
   // MARK: Commands inside
 
   @Test func execPassesItsStreams() throws {
@@ -245,7 +257,7 @@ import Testing
     _ = terminal.read(until: "# ")
     #expect(!terminal.isCooked)
     terminal.type("stty size; echo $TERM-\n")
-    #expect(terminal.read(until: "vt100-\r").contains("30 100"))
+    #expect(terminal.read(until: "vt100-").contains("30 100"))
     terminal.resize(rows: 40, columns: 120)
     terminal.type("sleep 0.2; stty size\n")
     #expect(terminal.read(until: "40 120").contains("40 120"))
