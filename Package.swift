@@ -18,6 +18,7 @@ let package = Package(
     // C shims, one concern each.
     .target(name: "CSystem", path: "CShims/system"),
     .target(name: "CTerminal", path: "CShims/terminal"),
+    .target(name: "CKernel", path: "CShims/kernel"),
     .target(name: "CLaunch", path: "CShims/launch"),
     .target(
       name: "CSeccomp", path: "CShims/seccomp", linkerSettings: [.linkedLibrary("seccomp")]),
@@ -25,7 +26,7 @@ let package = Package(
     .target(
       name: "CNetlink", path: "CShims/netlink",
       cSettings: [.unsafeFlags(["-I/usr/include/libnl3"])],
-      linkerSettings: [.linkedLibrary("nl-route-3"), .linkedLibrary("nl-3")]),
+      linkerSettings: [.linkedLibrary("nl-3")]),
     .target(
       name: "CToml", path: "CShims/toml",
       cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
@@ -41,7 +42,7 @@ let package = Package(
     .target(
       name: "SliceKernel",
       dependencies: [
-        "SliceModel", "Descriptor", "CSystem", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
+        "SliceModel", "Descriptor", "CKernel", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
       ],
       swiftSettings: checked),
     // Builds and tears down slices, without a daemon.
@@ -88,6 +89,9 @@ let package = Package(
     .testTarget(
       name: "VarlinkTests", dependencies: ["Varlink", "Descriptor", "CSystem"],
       swiftSettings: checked),
+    .testTarget(name: "SliceModelTests", dependencies: ["SliceModel"], swiftSettings: checked),
+    .testTarget(
+      name: "SliceConfigurationTests", dependencies: ["SliceConfiguration"], swiftSettings: checked),
   ],
   cxxLanguageStandard: .cxx17
 )

@@ -3,7 +3,10 @@
 // A launch ends in one of two ways on the report pipe:
 //   - end of file, nothing read: the service was executed;
 //   - one `struct slice_report`: the step that failed. Nothing of the service ran.
-// The pipe is close-on-exec in whoever holds it, so success needs no message.
+// The pipe is close-on-exec in whoever holds it, so success needs no message. A process that is
+// killed before its exec also gives end of file: its exit status tells.
+// slice-init then exits: 127 where the command was not found (INIT_EXEC with ENOENT), 126 where it
+// could not be executed (INIT_EXEC with another error), 125 for every other stage.
 #ifndef SLICE_REPORT_H
 #define SLICE_REPORT_H
 
@@ -14,8 +17,8 @@ enum slice_stage {
     SLICE_STAGE_PLAN = 1,
     // slice-init, inside the slice; `index` is unused.
     SLICE_STAGE_INIT_SETUP = 16,    // slice-init's own preparation (arguments, pipes, signals)
-    SLICE_STAGE_INIT_USER = 17,     // the user is not in the image's /etc/passwd (errno ENOENT)
-    SLICE_STAGE_INIT_GROUP = 18,    // the group is not in the image's /etc/group
+    SLICE_STAGE_INIT_USER = 17,     // ENOENT: not in the image's /etc/passwd; EINVAL: odd
+    SLICE_STAGE_INIT_GROUP = 18,    // the same for /etc/group; E2BIG: the user has too many groups
     SLICE_STAGE_INIT_IDENTITY = 19, // setgroups, setgid, setuid, capabilities
     SLICE_STAGE_INIT_WORKDIR = 20,  // chdir to the working directory
     SLICE_STAGE_INIT_TERMINAL = 21, // becoming the terminal's session leader

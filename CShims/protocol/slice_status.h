@@ -21,7 +21,7 @@ enum slice_service_state {
 struct slice_status {
     uint32_t version; // SLICE_STATUS_VERSION
     uint32_t state;   // enum slice_service_state
-    int32_t service_pid; // in the slice's PID namespace; 0: none
+    int32_t service_pid; // in the slice's PID namespace; 0: none (RUNNING: idle, or left a daemon)
     uint32_t restarts;   // times the service was started again by policy
     int32_t exit_code;   // of the last run: 0-255; -1: did not exit by itself (yet)
     int32_t exit_signal; // of the last run: signal number; 0: none
@@ -33,7 +33,9 @@ struct slice_status {
 
 enum slice_command_kind {
     SLICE_COMMAND_STOP = 1,    // argument: grace in milliseconds before SIGKILL to every process
-    SLICE_COMMAND_SIGNAL = 2,  // argument: signal number, sent to the service
+    // argument: signal number, sent to the service's main process, or to every process of the slice
+    // where it has left a daemon; ESRCH where no service runs
+    SLICE_COMMAND_SIGNAL = 2,
     SLICE_COMMAND_RESTART_POLICY = 3, // argument: enum slice_restart_policy
 };
 
@@ -44,7 +46,8 @@ enum slice_restart_policy {
 };
 
 // One SOCK_SEQPACKET message a command. The answer is a message of its own of 4 bytes: errno,
-// 0 when accepted; a status record can come before it (tell them apart by length).
+// 0 when accepted; status records can come before it (tell them apart by length). At most four
+// clients are served; a fifth is closed at once, one that does not read is dropped.
 struct slice_command {
     uint32_t kind; // enum slice_command_kind
     uint32_t argument;

@@ -44,7 +44,8 @@ extension TOMLValue {
     _ body: () throws(SliceError) -> Result
   ) throws(SliceError) -> Result {
     do throws(SliceError) { return try body() } catch {
-      let subject = error.message.hasPrefix(path) ? "" : "\(path): "
+      // What is said of a setting begins with its key.
+      let subject = error.message.hasPrefix("\(path)=") ? "" : "\(path): "
       throw SliceError(error.code, "\(location): \(subject)\(error.message)", hint: error.hint)
     }
   }

@@ -105,6 +105,9 @@ public struct AddressPool4: Sendable, Hashable {
   /// How many slices it serves: all but the first two (network, node) and the last (broadcast).
   public var capacity: Int { (1 << (32 - prefixLength)) - 3 }
 
+  /// The node's own address towards its slices.
+  public var gateway: IPv4Address { IPv4Address(value: network.value + 1) }
+
   /// Address of slice number `index`, 0 up to `capacity`.
   public func address(_ index: Int) -> IPv4Address {
     IPv4Address(value: network.value + 2 + UInt32(index))
@@ -133,6 +136,9 @@ public struct AddressPool6: Sendable, Hashable {
     self.network = network
     prefixLength = length
   }
+
+  /// The node's own address towards its slices.
+  public var gateway: IPv6Address { IPv6Address(high: network.high, low: network.low + 1) }
 
   /// Address of slice number `index`; the pool has room for every IPv4 index.
   public func address(_ index: Int) -> IPv6Address {

@@ -1,1 +1,192 @@
+// The network of a slice: a namespace, one routed veth pair, one address a family.
+//
+//     slice's namespace                     host's namespace
+//     eth0 10.88.0.7/32  ------veth------   sl-web            10.88.0.7/32 dev sl-web
+//     default via 10.88.0.1 onlink          (no address)      lo: 10.88.0.1/32 (the pool's gateway)
+//     neighbour 10.88.0.1 permanent         neighbour 10.88.0.7 permanent, NOARP
+//
+// There is no bridge and nothing is resolved: both ends know each other's MAC address, so neither
+// ARP nor neighbour discovery is ever needed. IPv6 is the same, with /128.
+//
+// Conventions, for every function unless it says otherwise:
+//   - returns 0 or -errno; `error` may be null, else it is filled on failure and untouched on
+//     success;
+//   - must be called by a thread in the host's network namespace, with CAP_NET_ADMIN there and
+//     (namespaces, sysctls) CAP_SYS_ADMIN; the thread's own namespace never changes;
+//   - either does all it says or leaves what was there before;
+//   - safe in any number of threads, except that one context is for one thread at a time;
+//   - blocks only inside the kernel (the RTNL mutex), never on a peer.
+// Addresses are in network byte order; an IPv4 address fills the first 4 of 16 bytes.
+#ifndef CNETLINK_H
+#define CNETLINK_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CNL_NAME_SIZE 16     // IFNAMSIZ: 15 characters and the terminating zero
+#define CNL_MAC_SIZE 6       // ETH_ALEN
+#define CNL_DETAIL_SIZE 128
+#define CNL_MAX_UPLINKS 8
+
+// Which step failed. `operation` is a static string in the imperative ("create link pair");
+// `detail` names the object, followed by the kernel's own explanation where it gave one.
+struct cnl_error {
+    int error; // errno, positive
+    const char *operation;
+    char detail[CNL_DETAIL_SIZE];
+};
+
+// --- Context ----------------------------------------------------------------------------------
+
+// The host's network namespace: a route-netlink socket and its sysctls. One thread at a time.
+struct cnl_context;
+
+// *context is owned by the caller: cnl_close().
+int cnl_open(struct cnl_context **context, struct cnl_error *error);
+// Accepts null.
+void cnl_close(struct cnl_context *context);
+
+// --- Namespaces -------------------------------------------------------------------------------
+
+// Both descriptors are close-on-exec, owned by the holder of the struct, and each of them keeps
+// the namespace, and with it the veth pair, alive: cnl_namespace_close() gives up both.
+struct cnl_namespace {
+    int netns;     // for setns(2) and launch plans
+    int rtnetlink; // socket inside, for cnl_link_create()
+};
+
+// A new network namespace owned by the caller's user namespace, with `lo` up and the sysctls of
+// namespace.c; without `ipv6` the protocol is disabled inside. It is made by a short-lived thread
+// of its own, so that no thread of the caller's can be left in the wrong one.
+// EAFNOSUPPORT: `ipv6` asked for on a kernel without it. ENOSPC: user.max_net_namespaces reached.
+int cnl_namespace_create(bool ipv6, struct cnl_namespace *namespace, struct cnl_error *error);
+
+// The same handle for a namespace that exists (`/proc/PID/ns/net`). `netns` stays the caller's:
+// the handle holds a duplicate.
+int cnl_namespace_adopt(int netns, struct cnl_namespace *namespace, struct cnl_error *error);
+
+// Closes both descriptors and sets them to -1; may be called again. Once nobody else holds the
+// namespace the kernel removes it, its links and their host ends in the background; namespaces
+// given up together are removed together, which costs far less than one by one.
+void cnl_namespace_close(struct cnl_namespace *namespace);
+
+// --- Links ------------------------------------------------------------------------------------
+
+struct cnl_address_pair {
+    bool present;        // false: the family is not used and the rest ignored
+    uint8_t slice[16];   // the slice's own, /32 or /128
+    uint8_t gateway[16]; // of the pool (struct cnl_pool), which must be installed
+};
+
+struct cnl_link {
+    char name[CNL_NAME_SIZE];        // of the host's end, unique on the host
+    uint32_t mtu;                    // bytes, 68-65535, at least 1280 with IPv6
+    uint8_t slice_mac[CNL_MAC_SIZE]; // unicast, not zero
+    uint8_t host_mac[CNL_MAC_SIZE];  // unicast, not zero; may be the same for all links
+    struct cnl_address_pair ipv4;
+    struct cnl_address_pair ipv6; // at least one of the two present
+};
+
+// Makes the veth pair, `eth0` inside the namespace, with addresses, routes and neighbours on both
+// sides, and waits until both ends carry packets. Constant work, whatever the number of links.
+// EEXIST: the name, `eth0` inside, or the slice's address (then `detail` says which) is in use.
+// EINVAL, ENAMETOOLONG: a field out of the ranges above; EINVAL also for a gateway whose pool is
+// not installed. EOPNOTSUPP: no veth in this kernel. ETIMEDOUT: still not usable after 0.2 s.
+int cnl_link_create(
+    struct cnl_context *context, const struct cnl_namespace *namespace,
+    const struct cnl_link *link, struct cnl_error *error);
+
+// Deletes the pair, whose end on the host has this name, with all that hangs on it; 0 if there is
+// none. The kernel takes about 20 ms.
+int cnl_link_delete(struct cnl_context *context, const char *name, struct cnl_error *error);
+
+// Deletes many for about the price of one. Names that do not exist are passed over.
+int cnl_link_delete_many(
+    struct cnl_context *context, const char names[][CNL_NAME_SIZE], size_t count,
+    struct cnl_error *error);
+
+// The host's ends whose name starts with `prefix`, in the kernel's order: fills `names` up to
+// `capacity` and sets *count to how many there are, which may be more. Walks all veth links.
+int cnl_link_list(
+    struct cnl_context *context, const char *prefix, char names[][CNL_NAME_SIZE],
+    size_t capacity, size_t *count, struct cnl_error *error);
+
+// As the slice sees it: sent by it, received by it. Counted since the link was made.
+struct cnl_statistics {
+    uint64_t sent_bytes, sent_packets;
+    uint64_t received_bytes, received_packets;
+    uint64_t dropped_packets; // at the host's end, either direction
+};
+
+// ENODEV: no such link.
+int cnl_link_statistics(
+    struct cnl_context *context, const char *name, struct cnl_statistics *statistics,
+    struct cnl_error *error);
+
+// --- The host ---------------------------------------------------------------------------------
+
+// Addresses that slices get theirs from.
+struct cnl_pool {
+    int family;          // AF_INET or AF_INET6
+    uint8_t prefix[16];  // bits beyond `length` are ignored
+    uint8_t length;      // 8-31 for IPv4, 16-127 for IPv6
+    uint8_t gateway[16]; // inside the prefix; the host's own address towards slices
+};
+
+// Refuses a pool that overlaps with an address or a route the host has, except default routes,
+// reject routes, and what cnl_pool_install() and cnl_link_create() have made.
+// EADDRINUSE: it overlaps, `detail` says with what. EINVAL: not a pool as described above.
+int cnl_pool_check(
+    struct cnl_context *context, const struct cnl_pool *pool, struct cnl_error *error);
+
+// Gives the gateway address to `lo` and makes the rest of the pool unreachable, so that packets
+// for a slice that is gone never leave by the uplink. Idempotent.
+int cnl_pool_install(
+    struct cnl_context *context, const struct cnl_pool *pool, struct cnl_error *error);
+// Takes both away again. Idempotent.
+int cnl_pool_remove(
+    struct cnl_context *context, const struct cnl_pool *pool, struct cnl_error *error);
+
+struct cnl_uplink {
+    char name[CNL_NAME_SIZE];
+    bool ipv4, ipv6; // which families have a default route by it in the main table
+};
+
+// Fills `uplinks` up to CNL_MAX_UPLINKS, first found first; more are not reported.
+int cnl_uplinks(
+    struct cnl_context *context, struct cnl_uplink uplinks[CNL_MAX_UPLINKS], size_t *count,
+    struct cnl_error *error);
+
+// What cnl_forwarding_enable() found, to be kept until cnl_forwarding_restore().
+struct cnl_forwarding {
+    bool ipv4, ipv6;              // net.ipv4.ip_forward, net.ipv6.conf.all.forwarding
+    size_t accept_ra_count;       // uplinks whose accept_ra was raised from 1 to 2
+    char accept_ra[CNL_MAX_UPLINKS][CNL_NAME_SIZE];
+};
+
+// Makes the host forward IPv4, and IPv6 if asked. A host that forwards ignores router
+// advertisements where accept_ra is 1, and drops the default routes it had learned from them; so
+// uplinks with 1 get 2 first. Writes only what differs. EROFS: /proc/sys is read-only.
+// EAFNOSUPPORT: no IPv6 in this kernel.
+int cnl_forwarding_enable(
+    struct cnl_context *context, bool ipv6, struct cnl_forwarding *previous,
+    struct cnl_error *error);
+// Puts back what enable() changed. Interfaces gone since are passed over.
+int cnl_forwarding_restore(
+    struct cnl_context *context, const struct cnl_forwarding *previous, struct cnl_error *error);
+
+// --- Network address translation ---------------------------------------------------------------
+
+// The nftables table `inet slices`: what comes from the pools and leaves by a link whose name does
+// not start with `link_prefix` is masqueraded. One transaction that replaces the table as a whole;
+// idempotent. One or two pools.
+// EOPNOTSUPP: the kernel lacks a part, which `detail` names: slices then reach the host and each
+// other but not the world.
+int cnl_nat_install(
+    const struct cnl_pool *pools, size_t count, const char *link_prefix,
+    struct cnl_error *error);
+// Idempotent; 0 also on a kernel without nftables.
+int cnl_nat_remove(struct cnl_error *error);
+
+#endif

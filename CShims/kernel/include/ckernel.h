@@ -1,0 +1,80 @@
+// System calls and constants that Swift cannot import: variadic ones, macros, and those that
+// glibc 2.36 has no wrapper for.
+//
+// Every function returns -1 with errno set on failure. Descriptors handed out are the caller's to
+// close and close-on-exec; descriptors passed in stay the caller's.
+#ifndef CKERNEL_H
+#define CKERNEL_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+// clone(2) namespace flags.
+extern const uint64_t kernel_new_mount, kernel_new_pid, kernel_new_uts, kernel_new_ipc,
+    kernel_new_net, kernel_new_cgroup, kernel_new_user;
+
+// mount_setattr(2) attributes.
+extern const uint64_t kernel_mount_readonly, kernel_mount_nosuid, kernel_mount_nodev,
+    kernel_mount_noexec, kernel_mount_idmap;
+
+// openat2(2) resolution.
+extern const uint64_t kernel_resolve_in_root, kernel_resolve_beneath, kernel_resolve_no_magiclinks,
+    kernel_resolve_no_symlinks;
+
+// O_PATH of open(2).
+extern const int kernel_path_only;
+
+int kernel_openat2(int directory, const char *path, int flags, mode_t mode, uint64_t resolve);
+
+// A detached copy of the mount at (directory, path), path "" meaning the descriptor itself; with
+// `recursive` of all mounts below it too (open_tree(2) with OPEN_TREE_CLONE).
+int kernel_clone_mount(int directory, const char *path, int recursive);
+// Sets `attributes` on a detached mount and makes it private; with `user_namespace` >= 0 maps the
+// owners of its files through that namespace (mount_setattr(2)); `recursive` as above.
+int kernel_set_mount_attributes(int mount, uint64_t attributes, int user_namespace, int recursive);
+
+int kernel_pidfd_open(pid_t pid);
+int kernel_pidfd_signal(int pidfd, int signal);
+// Waits for a child by pidfd. `code` receives CLD_EXITED, CLD_KILLED or CLD_DUMPED, `status` the
+// exit status or signal. With `no_hang`, returns 0 and code 0 when it still runs.
+int kernel_pidfd_wait(int pidfd, int no_hang, int *code, int *status);
+
+// setns(2) and unshare(2) for the calling thread.
+int kernel_setns(int descriptor, uint64_t namespaces);
+int kernel_unshare(uint64_t namespaces);
+
+// Magic number of the file system of an open file (statfs(2)).
+int kernel_file_system_magic(int descriptor, int64_t *magic);
+
+// The slave of a pseudo-terminal without a path lookup (ioctl_tty(2), TIOCGPTPEER); unlocks it.
+int kernel_terminal_slave(int master);
+int kernel_terminal_resize(int master, uint16_t rows, uint16_t columns);
+
+// A listening AF_UNIX SOCK_SEQPACKET socket at `path`, mode 0600; a stale one is replaced.
+int kernel_listen_seqpacket(const char *path);
+int kernel_connect_seqpacket(const char *path);
+
+// A set of descriptors to wait on for becoming readable (epoll(7)); each is known by a token and
+// reported once until it is removed.
+int kernel_watch_create(void);
+int kernel_watch_add(int watch, int descriptor, uint64_t token);
+int kernel_watch_remove(int watch, int descriptor);
+// Waits for any, -1: for ever. Returns how many tokens it filled in, up to `capacity`.
+int kernel_watch_wait(int watch, uint64_t *tokens, int capacity, int timeout_ms);
+
+// prctl(PR_SET_DUMPABLE, 0): nobody else may trace this process or read its memory.
+int kernel_forbid_tracing(void);
+// prctl(PR_SET_NAME) of the calling thread.
+int kernel_set_thread_name(const char *name);
+// pipe2(2) with O_CLOEXEC.
+int kernel_pipe(int32_t *read_end, int32_t *write_end);
+// memfd_create(2) with MFD_CLOEXEC.
+int kernel_memory_file(const char *name);
+uint64_t kernel_device_number(uint32_t major, uint32_t minor);
+// inotify: watch for changes of content below one file or directory.
+int kernel_inotify(const char *path, uint32_t mask);
+// clock_gettime(CLOCK_REALTIME) in nanoseconds since 1970.
+uint64_t kernel_now(void);
+uint64_t kernel_monotonic(void);
+
+#endif

@@ -1,0 +1,153 @@
+// The parent's side of a launch.
+#define _GNU_SOURCE
+#include "include/claunch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../protocol/slice_report.h"
+#include "child.h"
+#include "clone.h"
+
+// glibc 2.36 declares neither of these in a header that agrees with the kernel's.
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+
+static void kill_and_reap(int pidfd) {
+    siginfo_t info;
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+    while (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0 && errno == EINTR)
+        ;
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+// Reads the report: 0 at end of file, 1 with a report, -1 with errno (ETIMEDOUT).
+static int read_report(int fd, int timeout_ms, struct slice_report *report) {
+    const int64_t deadline = now_ms() + timeout_ms;
+    for (;;) {
+        int64_t left = deadline - now_ms();
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        int ready = poll(&poll_fd, 1, left > 0 ? (int)left : 0);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready < 0)
+            return -1;
+        if (ready == 0) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        ssize_t count = read(fd, report, sizeof *report);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return -1;
+        if (count == 0)
+            return 0;
+        if (count != (ssize_t)sizeof *report) {
+            errno = EPROTO;
+            return -1;
+        }
+        return 1;
+    }
+}
+
+// Clones with the calling thread's future children placed in `pid_namespace` (-1: as they are).
+// A thread left in the wrong one would put later children of the supervisor into a slice, so
+// failing to come back ends the process.
+static long clone_in_pid_namespace(const struct launch_plan *plan, struct clone_args *arguments,
+                                   void *stack, struct child_context *context) {
+    if (plan->pid_namespace < 0)
+        return clone_on_stack(arguments, stack, child_main, context);
+    int own = open("/proc/thread-self/ns/pid", O_RDONLY | O_CLOEXEC);
+    if (own < 0)
+        return -errno;
+    long result;
+    if (setns(plan->pid_namespace, CLONE_NEWPID) < 0) {
+        result = -errno;
+    } else {
+        result = clone_on_stack(arguments, stack, child_main, context);
+        if (setns(own, CLONE_NEWPID) < 0)
+            abort();
+    }
+    close(own);
+    return result;
+}
+
+static int run_with_pipe(const struct launch_plan *plan, int timeout_ms, int report[2],
+                         struct launch_result *result) {
+    void *stack = clone_stack_map();
+    if (!stack)
+        return errno;
+    struct child_context context = {.plan = plan, .report = report[1]};
+    int pidfd = -1;
+    struct clone_args arguments = {
+        .flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | plan->namespaces,
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    if (plan->cgroup >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)plan->cgroup;
+    }
+    long pid = clone_in_pid_namespace(plan, &arguments, stack, &context);
+    close(report[1]);
+    report[1] = -1;
+    if (pid < 0) {
+        clone_stack_unmap(stack);
+        return (int)-pid;
+    }
+
+    struct slice_report failure = {0};
+    int outcome = read_report(report[0], timeout_ms, &failure);
+    int error = 0;
+    if (outcome < 0) {
+        error = errno;
+    } else if (outcome > 0) {
+        error = failure.error > 0 ? failure.error : EPROTO;
+        result->stage = failure.stage;
+        result->index = failure.index;
+    }
+    // A child that has not executed yet still runs on the stack: only after its end may it go.
+    if (error) {
+        kill_and_reap(pidfd);
+        close(pidfd);
+    } else {
+        result->pid = (pid_t)pid;
+        result->pidfd = pidfd;
+    }
+    clone_stack_unmap(stack);
+    return error;
+}
+
+int launch_run(const struct launch_plan *plan, int timeout_ms, struct launch_result *result) {
+    *result = (struct launch_result){.pidfd = -1};
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return errno;
+    // A signal handler must not run in the child, on its small stack and in shared memory.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = run_with_pipe(plan, timeout_ms, report, result);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(report[0]);
+    if (report[1] >= 0)
+        close(report[1]);
+    return error;
+}

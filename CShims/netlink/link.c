@@ -1,0 +1,379 @@
+// Making one slice's link. Seven requests to the kernel, whatever the number of links:
+//   host:  make the pair
+//   host:  ask for the two indices
+//   host:  settings, up, neighbours and routes
+//   slice: up, addresses, neighbours, default routes
+//   both:  wait until the ends carry packets and the slice takes those to its IPv6 address
+// Each but the first relies on the one before, and route netlink goes on after a failure: one
+// batch for all would go on with the link of another where the name is taken.
+
+#include "internal.h"
+
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/neighbour.h>
+#include <linux/veth.h>
+#include <linux/if.h>
+#include <string.h>
+#include <time.h>
+
+#define SLICE_DEVICE "eth0"
+#define READY_TRIES 4000
+#define READY_PAUSE_NS 50000 // the wait is usually shorter; in all at least 0.2 s
+
+// One address family of a link.
+struct side {
+    int family;
+    const char *name;
+    const struct cnl_address_pair *addresses;
+    size_t size;
+};
+
+struct sides {
+    struct side list[2];
+    unsigned count;
+};
+
+// What a link's RTM_GETLINK says.
+struct state {
+    int index, peer_index;
+    uint8_t operstate;
+};
+
+// --- Checks
+
+static bool usable_mac(const uint8_t mac[CNL_MAC_SIZE]) {
+    static const uint8_t zero[CNL_MAC_SIZE];
+    return memcmp(mac, zero, CNL_MAC_SIZE) != 0 && (mac[0] & 1) == 0;
+}
+
+static int check(const struct cnl_link *link, struct cnl_error *error) {
+    int result = cnl_check_name(link->name, error);
+    if (result < 0) return result;
+    const char *operation = "check link";
+    if (!link->ipv4.present && !link->ipv6.present)
+        return cnl_fail(error, EINVAL, operation, "%s: no address", link->name);
+    if (!usable_mac(link->slice_mac) || !usable_mac(link->host_mac))
+        return cnl_fail(error, EINVAL, operation, "%s: MAC zero or multicast", link->name);
+    // ETH_MIN_MTU, IPV6_MIN_MTU, ETH_MAX_MTU
+    uint32_t least = link->ipv6.present ? 1280 : 68;
+    if (link->mtu < least || link->mtu > 65535)
+        return cnl_fail(error, EINVAL, operation, "%s: MTU %u", link->name, link->mtu);
+    return 0;
+}
+
+static struct sides present_sides(const struct cnl_link *link) {
+    struct sides sides = {.count = 0};
+    if (link->ipv4.present)
+        sides.list[sides.count++] = (struct side){AF_INET, "IPv4", &link->ipv4, 4};
+    if (link->ipv6.present)
+        sides.list[sides.count++] = (struct side){AF_INET6, "IPv6", &link->ipv6, 16};
+    return sides;
+}
+
+// --- Making the pair
+
+// One queue each way: the kernel would make one for every possible CPU, which for thousands of
+// links on a large machine is gigabytes. veth's transmit takes no lock, so that more queues
+// bring nothing without XDP.
+static void put_device(
+    struct cnl_batch *batch, struct nl_msg *message, const char *name, uint32_t mtu,
+    const uint8_t mac[CNL_MAC_SIZE]) {
+    cnl_put_string(batch, message, IFLA_IFNAME, name);
+    cnl_put_u32(batch, message, IFLA_MTU, mtu);
+    cnl_put(batch, message, IFLA_ADDRESS, mac, CNL_MAC_SIZE);
+    cnl_put_u32(batch, message, IFLA_NUM_TX_QUEUES, 1);
+    cnl_put_u32(batch, message, IFLA_NUM_RX_QUEUES, 1);
+}
+
+static void put_peer(
+    struct cnl_batch *batch, struct nl_msg *message, const struct cnl_link *link, int netns) {
+    struct ifinfomsg header = {0}; // veth does not allow a peer that is up from the start
+    struct nlattr *nest = cnl_nest_start(batch, message, VETH_INFO_PEER);
+    if (!nest || nlmsg_append(message, &header, sizeof header, NLMSG_ALIGNTO) < 0)
+        batch->failed = true;
+    put_device(batch, message, SLICE_DEVICE, link->mtu, link->slice_mac);
+    cnl_put_u32(batch, message, IFLA_NET_NS_FD, (uint32_t)netns);
+    cnl_nest_end(message, nest);
+}
+
+// The host's end ignores and never sends ARP (IFF_NOARP): a slice can neither answer for others'
+// addresses nor fill the host's neighbour table, which all interfaces share.
+static void add_pair(struct cnl_batch *batch, const struct cnl_link *link, int netns) {
+    struct ifinfomsg header = {.ifi_flags = IFF_NOARP, .ifi_change = IFF_NOARP};
+    struct nl_msg *message = cnl_batch_add(
+        batch, "create link pair", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &header,
+        sizeof header);
+    put_device(batch, message, link->name, link->mtu, link->host_mac);
+    struct nlattr *info = cnl_nest_start(batch, message, IFLA_LINKINFO);
+    cnl_put_string(batch, message, IFLA_INFO_KIND, "veth");
+    struct nlattr *data = cnl_nest_start(batch, message, IFLA_INFO_DATA);
+    put_peer(batch, message, link, netns);
+    cnl_nest_end(message, data);
+    cnl_nest_end(message, info);
+}
+
+static void read_state(const struct nlmsghdr *reply, void *argument) {
+    struct state *state = argument;
+    if (reply->nlmsg_type != RTM_NEWLINK) return;
+    struct nlattr *attributes[IFLA_MAX + 1];
+    struct nlmsghdr *header = (struct nlmsghdr *)reply;
+    if (nlmsg_parse(header, sizeof(struct ifinfomsg), attributes, IFLA_MAX, NULL) < 0) return;
+    state->index = ((struct ifinfomsg *)nlmsg_data(header))->ifi_index;
+    if (attributes[IFLA_LINK]) state->peer_index = (int)nla_get_u32(attributes[IFLA_LINK]);
+    if (attributes[IFLA_OPERSTATE]) state->operstate = nla_get_u8(attributes[IFLA_OPERSTATE]);
+}
+
+static int create_pair(
+    struct cnl_context *context, const struct cnl_namespace *namespace,
+    const struct cnl_link *link, struct cnl_error *error) {
+    struct cnl_batch batch = {0};
+    add_pair(&batch, link, namespace->netns);
+    return cnl_batch_run(context->rtnetlink, &batch, link->name, NULL, NULL, error);
+}
+
+static int look_up(
+    int rtnetlink, int index, const char *name, struct state *state, struct cnl_error *error) {
+    const char *operation = "look up link";
+    struct ifinfomsg header = {.ifi_index = index};
+    struct cnl_batch batch = {0};
+    struct nl_msg *message =
+        cnl_batch_add(&batch, operation, RTM_GETLINK, 0, &header, sizeof header);
+    if (index == 0) cnl_put_string(&batch, message, IFLA_IFNAME, name);
+    *state = (struct state){0};
+    int result = cnl_batch_run(rtnetlink, &batch, name, read_state, state, error);
+    if (result < 0) return result;
+    if (state->index == 0 || state->peer_index == 0)
+        return cnl_fail(error, EPROTO, operation, "%s: no index in the reply", name);
+    return 0;
+}
+
+// --- The host's side
+
+// Per-interface IPv4 settings by netlink (IFLA_INET_CONF), which saves a file each. Only
+// ipv4/conf/all can weaken them (route_localnet and rp_filter combine with it).
+static void put_ipv4_settings(struct cnl_batch *batch, struct nl_msg *message) {
+    static const struct {
+        int setting;
+        uint32_t value;
+    } settings[] = {
+        {IPV4_DEVCONF_FORWARDING, 1},
+        {IPV4_DEVCONF_RP_FILTER, 1}, // strict (RFC 3704): only the slice's own address comes in
+        {IPV4_DEVCONF_ROUTE_LOCALNET, 0},
+        {IPV4_DEVCONF_PROXY_ARP, 0},
+        {IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE, 0},
+        {IPV4_DEVCONF_ACCEPT_REDIRECTS, 0},
+        {IPV4_DEVCONF_SEND_REDIRECTS, 0},
+    };
+    struct nlattr *family = cnl_nest_start(batch, message, AF_INET);
+    struct nlattr *values = cnl_nest_start(batch, message, IFLA_INET_CONF);
+    for (size_t index = 0; index < sizeof settings / sizeof settings[0]; index++)
+        cnl_put_u32(batch, message, settings[index].setting, settings[index].value);
+    cnl_nest_end(message, values);
+    cnl_nest_end(message, family);
+}
+
+// No link-local address, and none of the traffic that announces it. Takes effect when the link
+// comes up, hence a message of its own before that.
+static void put_ipv6_settings(struct cnl_batch *batch, struct nl_msg *message) {
+    struct nlattr *family = cnl_nest_start(batch, message, AF_INET6);
+    cnl_put_u8(batch, message, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    cnl_nest_end(message, family);
+}
+
+static void add_up(struct cnl_batch *batch, int index) {
+    struct ifinfomsg header = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+    cnl_batch_add(batch, "bring link up", RTM_SETLINK, NLM_F_ACK, &header, sizeof header);
+}
+
+static void add_host_settings(struct cnl_batch *batch, const struct cnl_link *link, int index) {
+    struct ifinfomsg header = {.ifi_index = index};
+    struct nl_msg *message = cnl_batch_add(
+        batch, "set link options", RTM_SETLINK, NLM_F_ACK, &header, sizeof header);
+    struct nlattr *nest = cnl_nest_start(batch, message, IFLA_AF_SPEC);
+    put_ipv4_settings(batch, message);
+    if (link->ipv6.present) put_ipv6_settings(batch, message);
+    cnl_nest_end(message, nest);
+
+    add_up(batch, index);
+}
+
+static void add_neighbour(
+    struct cnl_batch *batch, const struct side *side, int index, const uint8_t *address,
+    const uint8_t mac[CNL_MAC_SIZE]) {
+    struct ndmsg header = {
+        .ndm_family = (uint8_t)side->family, .ndm_ifindex = index, .ndm_state = NUD_PERMANENT};
+    struct nl_msg *message = cnl_batch_add(
+        batch, side->family == AF_INET ? "add IPv4 neighbour" : "add IPv6 neighbour", RTM_NEWNEIGH,
+        NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, &header, sizeof header);
+    cnl_put(batch, message, NDA_DST, address, side->size);
+    cnl_put(batch, message, NDA_LLADDR, mac, CNL_MAC_SIZE);
+}
+
+// Exclusive: an address that is already routed somewhere stays there. The gateway's address,
+// which is on lo, is what a slice sees of the host.
+static void add_host_route(struct cnl_batch *batch, const struct side *side, int index) {
+    struct rtmsg header = {
+        .rtm_family = (uint8_t)side->family,
+        .rtm_dst_len = (uint8_t)(side->size * 8),
+        .rtm_table = RT_TABLE_MAIN,
+        .rtm_protocol = CNL_ROUTE_PROTOCOL,
+        .rtm_scope = RT_SCOPE_LINK,
+        .rtm_type = RTN_UNICAST,
+    };
+    struct nl_msg *message = cnl_batch_add(
+        batch, side->family == AF_INET ? "add IPv4 route to slice" : "add IPv6 route to slice",
+        RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &header, sizeof header);
+    cnl_put(batch, message, RTA_DST, side->addresses->slice, side->size);
+    cnl_put(batch, message, RTA_PREFSRC, side->addresses->gateway, side->size);
+    cnl_put_u32(batch, message, RTA_OIF, (uint32_t)index);
+}
+
+static int configure_host(
+    struct cnl_context *context, const struct cnl_link *link, int index,
+    struct cnl_error *error) {
+    if (link->ipv6.present) {
+        if (context->ipv6.directory < 0)
+            return cnl_fail(error, EAFNOSUPPORT, "configure link", "the kernel has no IPv6");
+        // Not settable by netlink. With forwarding both are off already; this holds without.
+        int result =
+            cnl_sysctl_write_interface(&context->ipv6, link->name, "accept_ra", "0", error);
+        if (result < 0) return result;
+        result = cnl_sysctl_write_interface(
+            &context->ipv6, link->name, "accept_redirects", "0", error);
+        if (result < 0) return result;
+    }
+    struct cnl_batch batch = {0};
+    add_host_settings(&batch, link, index);
+    struct sides sides = present_sides(link);
+    for (unsigned i = 0; i < sides.count; i++) {
+        const struct side *side = &sides.list[i];
+        add_neighbour(&batch, side, index, side->addresses->slice, link->slice_mac);
+        add_host_route(&batch, side, index);
+    }
+    return cnl_batch_run(context->rtnetlink, &batch, link->name, NULL, NULL, error);
+}
+
+// --- The slice's side
+
+static void add_slice_address(struct cnl_batch *batch, const struct side *side, int index) {
+    struct ifaddrmsg header = {
+        .ifa_family = (uint8_t)side->family,
+        .ifa_prefixlen = (uint8_t)(side->size * 8),
+        .ifa_index = (uint32_t)index,
+        // Usable at once: nobody else on the link could have it (RFC 4862, 5.4).
+        .ifa_flags = side->family == AF_INET6 ? IFA_F_NODAD : 0,
+    };
+    struct nl_msg *message = cnl_batch_add(
+        batch, side->family == AF_INET ? "add IPv4 address" : "add IPv6 address", RTM_NEWADDR,
+        NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &header, sizeof header);
+    cnl_put(batch, message, IFA_LOCAL, side->addresses->slice, side->size);
+    cnl_put(batch, message, IFA_ADDRESS, side->addresses->slice, side->size);
+}
+
+// Onlink: the gateway need not be, and is not, inside a network of the link's.
+static void add_default_route(struct cnl_batch *batch, const struct side *side, int index) {
+    struct rtmsg header = {
+        .rtm_family = (uint8_t)side->family,
+        .rtm_table = RT_TABLE_MAIN,
+        .rtm_protocol = RTPROT_STATIC,
+        .rtm_scope = RT_SCOPE_UNIVERSE,
+        .rtm_type = RTN_UNICAST,
+        .rtm_flags = RTNH_F_ONLINK,
+    };
+    struct nl_msg *message = cnl_batch_add(
+        batch, side->family == AF_INET ? "add IPv4 default route" : "add IPv6 default route",
+        RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &header, sizeof header);
+    cnl_put(batch, message, RTA_GATEWAY, side->addresses->gateway, side->size);
+    cnl_put_u32(batch, message, RTA_OIF, (uint32_t)index);
+}
+
+static int configure_slice(
+    const struct cnl_namespace *namespace, const struct cnl_link *link, int index,
+    struct cnl_error *error) {
+    struct cnl_batch batch = {0};
+    add_up(&batch, index);
+    struct sides sides = present_sides(link);
+    for (unsigned i = 0; i < sides.count; i++) {
+        const struct side *side = &sides.list[i];
+        add_slice_address(&batch, side, index);
+        add_neighbour(&batch, side, index, side->addresses->gateway, link->host_mac);
+        add_default_route(&batch, side, index);
+    }
+    return cnl_batch_run(namespace->rtnetlink, &batch, SLICE_DEVICE, NULL, NULL, error);
+}
+
+// --- Waiting
+
+static void pause_before_retry(void) {
+    nanosleep(&(struct timespec){.tv_nsec = READY_PAUSE_NS}, NULL);
+}
+
+// An end sends nothing until the kernel's link watch has seen that the other is up, and what is
+// sent before is lost. Since Linux 6.8 asking for the link makes it look; before, it takes a
+// moment.
+static int wait_for_carrier(int rtnetlink, int index, const char *name, struct cnl_error *error) {
+    for (int tries = 0; tries < READY_TRIES; tries++) {
+        struct state state;
+        int result = look_up(rtnetlink, index, name, &state, error);
+        if (result < 0 || state.operstate == IF_OPER_UP) return result;
+        pause_before_retry();
+    }
+    return cnl_fail(error, ETIMEDOUT, "wait for link", "%s", name);
+}
+
+static void read_route_type(const struct nlmsghdr *reply, void *argument) {
+    if (reply->nlmsg_type == RTM_NEWROUTE && reply->nlmsg_len >= NLMSG_LENGTH(sizeof(struct rtmsg)))
+        *(unsigned char *)argument = ((struct rtmsg *)NLMSG_DATA(reply))->rtm_type;
+}
+
+// The kernel adds the local route of an IPv6 address from a work queue, even without duplicate
+// address detection (addrconf_dad_work()). Until then packets to it are dropped.
+static int wait_for_ipv6(
+    const struct cnl_namespace *namespace, const struct cnl_link *link, struct cnl_error *error) {
+    const char *operation = "wait for IPv6 address";
+    for (int tries = 0; tries < READY_TRIES; tries++) {
+        const struct rtmsg header = {.rtm_family = AF_INET6, .rtm_dst_len = 128};
+        struct cnl_batch batch = {0};
+        struct nl_msg *message =
+            cnl_batch_add(&batch, operation, RTM_GETROUTE, 0, &header, sizeof header);
+        cnl_put(&batch, message, RTA_DST, link->ipv6.slice, sizeof link->ipv6.slice);
+        unsigned char type = RTN_UNSPEC;
+        int result = cnl_batch_run(
+            namespace->rtnetlink, &batch, SLICE_DEVICE, read_route_type, &type, error);
+        if (result < 0 || type == RTN_LOCAL) return result;
+        pause_before_retry();
+    }
+    return cnl_fail(error, ETIMEDOUT, operation, SLICE_DEVICE);
+}
+
+static int wait_until_usable(
+    struct cnl_context *context, const struct cnl_namespace *namespace,
+    const struct cnl_link *link, const struct state *state, struct cnl_error *error) {
+    int result = wait_for_carrier(context->rtnetlink, state->index, link->name, error);
+    if (result == 0)
+        result = wait_for_carrier(namespace->rtnetlink, state->peer_index, SLICE_DEVICE, error);
+    if (result == 0 && link->ipv6.present) result = wait_for_ipv6(namespace, link, error);
+    return result;
+}
+
+// --- Interface
+
+int cnl_link_create(
+    struct cnl_context *context, const struct cnl_namespace *namespace,
+    const struct cnl_link *link, struct cnl_error *error) {
+    int result = check(link, error);
+    if (result < 0) return result;
+    result = create_pair(context, namespace, link, error);
+    if (result < 0) return result;
+    struct state state;
+    result = look_up(context->rtnetlink, 0, link->name, &state, error);
+    if (result == 0) result = configure_host(context, link, state.index, error);
+    if (result == 0) result = configure_slice(namespace, link, state.peer_index, error);
+    if (result == 0) result = wait_until_usable(context, namespace, link, &state, error);
+    // The name is ours since the pair was made, and all that was made hangs on it.
+    if (result < 0) cnl_link_delete(context, link->name, NULL);
+    return result;
+}

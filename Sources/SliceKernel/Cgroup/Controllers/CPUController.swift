@@ -1,0 +1,16 @@
+import SliceModel
+
+/// cpu: share by weight, ceiling by quota.
+struct CPUController: CgroupController {
+  let name = "cpu"
+  /// Microseconds; the kernel's default. A quota is enforced over each such period.
+  private let period: UInt64 = 100_000
+
+  func values(_ settings: Settings, device: BlockDevice?) -> [CgroupSetting] {
+    let quota = settings.cpuMax.map { "\($0.millicores * period / 1000)" } ?? "max"
+    return [
+      CgroupSetting(.cpuWeight, "cpu.weight", "\(settings.count(.cpuWeight) ?? 100)"),
+      CgroupSetting(.cpuMax, "cpu.max", "\(quota) \(period)"),
+    ]
+  }
+}

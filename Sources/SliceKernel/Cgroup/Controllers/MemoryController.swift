@@ -1,0 +1,18 @@
+import SliceModel
+
+/// memory: floor, protection, throttle and ceiling, in bytes.
+struct MemoryController: CgroupController {
+  let name = "memory"
+
+  func values(_ settings: Settings, device: BlockDevice?) -> [CgroupSetting] {
+    func floor(_ key: Key) -> String { "\(settings.bytes(key) ?? 0)" }
+    func ceiling(_ key: Key) -> String { settings.bytes(key).map { "\($0)" } ?? "max" }
+    return [
+      CgroupSetting(.memoryMin, "memory.min", floor(.memoryMin)),
+      CgroupSetting(.memoryLow, "memory.low", floor(.memoryLow)),
+      CgroupSetting(.memoryHigh, "memory.high", ceiling(.memoryHigh)),
+      CgroupSetting(.memorySwapMax, "memory.swap.max", ceiling(.memorySwapMax)),
+      CgroupSetting(.memoryMax, "memory.max", ceiling(.memoryMax)),
+    ]
+  }
+}

@@ -1,0 +1,197 @@
+import CNetlink
+import Glibc
+import SliceModel
+import Synchronization
+
+/// The addresses of one slice.
+public struct SliceAddresses: Sendable, Hashable {
+  public var ipv4: IPv4Address
+  /// Nil where the host has no IPv6.
+  public var ipv6: IPv6Address?
+  public init(ipv4: IPv4Address, ipv6: IPv6Address?) {
+    self.ipv4 = ipv4
+    self.ipv6 = ipv6
+  }
+}
+
+/// What a slice has sent and received through its link, since the link was made.
+public struct LinkStatistics: Sendable, Hashable {
+  public var sentBytes, sentPackets, receivedBytes, receivedPackets, droppedPackets: UInt64
+}
+
+/// Links, addresses and routes of the host, through one netlink socket.
+public final class NetworkControl: Sendable {
+  // A pointer that only `withContext` uses, under the lock: one thread at a time (cnetlink.h).
+  private struct Context: @unchecked Sendable { let pointer: OpaquePointer }
+  private let context: Mutex<Context>
+
+  /// Must be made by a thread in the host's network namespace.
+  public init() throws(SliceError) {
+    var pointer: OpaquePointer?
+    try network("open a netlink socket") { cnl_open(&pointer, $0) }
+    context = Mutex(Context(pointer: pointer!))
+  }
+
+  deinit { context.withLock { cnl_close($0.pointer) } }
+
+  private func withContext(
+    _ object: String, _ call: (OpaquePointer, UnsafeMutablePointer<cnl_error>) -> Int32
+  ) throws(SliceError) {
+    try context.withLock { (held) throws(SliceError) in
+      try network(object) { call(held.pointer, $0) }
+    }
+  }
+
+  // MARK: - The host
+
+  /// The pools' gateways on loopback, and the rest of the pools unreachable. Refuses a pool that
+  /// overlaps with what the host has.
+  public func installPools(_ pools: [AddressPool]) throws(SliceError) {
+    for pool in pools {
+      var flat = pool.flat
+      try withContext("address pool \(pool)") { cnl_pool_check($0, &flat, $1) }
+      try withContext("address pool \(pool)") { cnl_pool_install($0, &flat, $1) }
+    }
+  }
+
+  public func removePools(_ pools: [AddressPool]) throws(SliceError) {
+    for pool in pools {
+      var flat = pool.flat
+      try withContext("address pool \(pool)") { cnl_pool_remove($0, &flat, $1) }
+    }
+  }
+
+  /// Makes the host forward packets, which slices need to reach each other and the world.
+  public func enableForwarding(ipv6: Bool) throws(SliceError) {
+    var previous = cnl_forwarding()
+    try withContext("forwarding") { cnl_forwarding_enable($0, ipv6, &previous, $1) }
+  }
+
+  /// Masquerades what slices send by other links than their own. `unenforceable` where the kernel
+  /// cannot: slices then reach the host and each other but not the world.
+  public func installTranslation(_ pools: [AddressPool], linkPrefix: String) throws(SliceError) {
+    let flat = pools.map(\.flat)
+    try network("network address translation") {
+      cnl_nat_install(flat, flat.count, linkPrefix, $0)
+    }
+  }
+
+  public func removeTranslation() throws(SliceError) {
+    try network("network address translation") { cnl_nat_remove($0) }
+  }
+
+  /// Names of the links with a default route.
+  public func uplinks() throws(SliceError) -> [(name: String, ipv4: Bool, ipv6: Bool)] {
+    var found = [cnl_uplink](repeating: cnl_uplink(), count: Int(CNL_MAX_UPLINKS))
+    var count = 0
+    try withContext("list uplinks") { cnl_uplinks($0, &found, &count, $1) }
+    return found.prefix(min(count, found.count)).map { uplink in
+      let name = withUnsafeBytes(of: uplink.name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      return (name, uplink.ipv4, uplink.ipv6)
+    }
+  }
+
+  // MARK: - A slice's link
+
+  /// Makes the pair `name` (host) and `eth0` (in the namespace) with addresses and routes.
+  public func createLink(
+    _ name: String, in namespace: NetworkNamespace, addresses: SliceAddresses,
+    gateways: SliceAddresses, number: Int
+  ) throws(SliceError) {
+    var link = cnl_link()
+    fill(&link.name, with: name)
+    link.mtu = 1500
+    // Locally administered (IEEE 802: second bit of the first byte), unique by the slice's number.
+    let low = UInt32(number)
+    let tail = [UInt8(truncatingIfNeeded: low >> 16), UInt8(truncatingIfNeeded: low >> 8), UInt8(truncatingIfNeeded: low)]
+    fill(&link.slice_mac, with: [0x02, 0x73, 0x6C] + tail)
+    fill(&link.host_mac, with: [0x02, 0x73, 0x68, 0, 0, 1])
+    link.ipv4.present = true
+    fill(&link.ipv4.slice, with: addresses.ipv4.bytes)
+    fill(&link.ipv4.gateway, with: gateways.ipv4.bytes)
+    if let own = addresses.ipv6, let gateway = gateways.ipv6 {
+      link.ipv6.present = true
+      fill(&link.ipv6.slice, with: own.bytes)
+      fill(&link.ipv6.gateway, with: gateway.bytes)
+    }
+    var handle = namespace.handle
+    try withContext("link \(name)") { cnl_link_create($0, &handle, &link, $1) }
+  }
+
+  /// One that does not exist is fine.
+  public func deleteLink(_ name: String) throws(SliceError) {
+    try withContext("link \(name)") { cnl_link_delete($0, name, $1) }
+  }
+
+  /// The names of the host's ends that start with `prefix`.
+  public func links(prefix: String) throws(SliceError) -> [String] {
+    var capacity = 64
+    while true {
+      let buffer = UnsafeMutableRawPointer.allocate(
+        byteCount: capacity * Int(CNL_NAME_SIZE), alignment: 1)
+      defer { buffer.deallocate() }
+      let names = buffer.assumingMemoryBound(to: NameArray.self)
+      var count = 0
+      try withContext("list links") {
+        cnl_link_list($0, prefix, names, capacity, &count, $1)
+      }
+      if count > capacity {
+        capacity = count + 64
+        continue
+      }
+      return (0..<count).map { index in
+        let start = buffer.advanced(by: index * Int(CNL_NAME_SIZE))
+        return String(cString: start.assumingMemoryBound(to: CChar.self))
+      }
+    }
+  }
+
+  public func statistics(_ name: String) throws(SliceError) -> LinkStatistics {
+    var found = cnl_statistics()
+    try withContext("statistics of \(name)") { cnl_link_statistics($0, name, &found, $1) }
+    return LinkStatistics(
+      sentBytes: found.sent_bytes, sentPackets: found.sent_packets,
+      receivedBytes: found.received_bytes, receivedPackets: found.received_packets,
+      droppedPackets: found.dropped_packets)
+  }
+}
+
+/// `char[CNL_NAME_SIZE]`
+private typealias NameArray = (
+  CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar,
+  CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar
+)
+
+/// A pool of either family, with its first address as the gateway.
+public enum AddressPool: Sendable, Hashable {
+  case ipv4(AddressPool4)
+  case ipv6(AddressPool6)
+
+  var flat: cnl_pool {
+    var pool = cnl_pool()
+    switch self {
+    case .ipv4(let four):
+      pool.family = AF_INET
+      pool.length = UInt8(four.prefixLength)
+      fill(&pool.prefix, with: four.network.bytes)
+      fill(&pool.gateway, with: four.gateway.bytes)
+    case .ipv6(let six):
+      pool.family = AF_INET6
+      pool.length = UInt8(six.prefixLength)
+      fill(&pool.prefix, with: six.network.bytes)
+      fill(&pool.gateway, with: six.gateway.bytes)
+    }
+    return pool
+  }
+}
+
+extension AddressPool: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .ipv4(let pool): pool.description
+    case .ipv6(let pool): pool.description
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import CNetlink
+import Descriptor
+import SliceModel
+
+/// A network namespace of the host's user namespace, with loopback up. It, and the link in it, live
+/// as long as this object or a process inside.
+public final class NetworkNamespace: Sendable {
+  /// For launch plans.
+  public let descriptor: SharedFD
+  private let routing: OwnedFD
+
+  public init(ipv6: Bool) throws(SliceError) {
+    var made = cnl_namespace()
+    try network("make a network namespace") { cnl_namespace_create(ipv6, &made, $0) }
+    descriptor = SharedFD(OwnedFD(adopting: made.netns), label: "network namespace")
+    routing = OwnedFD(adopting: made.rtnetlink)
+  }
+
+  var handle: cnl_namespace { cnl_namespace(netns: descriptor.rawValue, rtnetlink: routing.rawValue) }
+}

@@ -1,0 +1,98 @@
+import CKernel
+import CSeccomp
+import Descriptor
+import Glibc
+import SliceModel
+
+/// A rule of a filter: what happens to one system call, or to some uses of it.
+public struct SeccompRule: Sendable, Hashable {
+  public enum Action: Sendable, Hashable {
+    case allow
+    case fail(Int32)
+  }
+  /// `(argument & mask) == value`; see cseccomp.h for the upper 32 bits.
+  public struct Condition: Sendable, Hashable {
+    public var argument: UInt32
+    public var mask: UInt64
+    public var value: UInt64
+    public init(argument: UInt32, mask: UInt64, value: UInt64) {
+      self.argument = argument
+      self.mask = mask
+      self.value = value
+    }
+  }
+  public var call: String
+  public var action: Action
+  public var condition: Condition?
+  public init(_ call: String, _ action: Action, when condition: Condition? = nil) {
+    self.call = call
+    self.action = action
+    self.condition = condition
+  }
+}
+
+/// A compiled filter, kept for the life of the process: profiles are few and shared by all slices.
+public final class SeccompProgram: Sendable {
+  public let name: String
+  /// struct sock_filter[], for seccomp(2).
+  nonisolated(unsafe) let instructions: UnsafeRawPointer  // written once, in init
+  let instructionCount: UInt16
+
+  public init(
+    name: String, rules: [SeccompRule], otherwise: SeccompRule.Action
+  ) throws(SliceError) {
+    self.name = name
+    let bytes = try reporting("seccomp profile \(name)") { () throws(SystemError) -> [UInt8] in
+      try Self.compile(rules, otherwise)
+    }
+    let instructionSize = 8  // sizeof(struct sock_filter)
+    guard bytes.count.isMultiple(of: instructionSize), bytes.count / instructionSize <= 4096 else {
+      throw SliceError(
+        .failed, "seccomp profile \(name) compiles to \(bytes.count / instructionSize) instructions",
+        hint: "the kernel takes 4096 (BPF_MAXINSNS)")
+    }
+    instructionCount = UInt16(bytes.count / instructionSize)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 8)
+    memory.copyMemory(from: bytes, byteCount: bytes.count)
+    instructions = UnsafeRawPointer(memory)
+  }
+
+  deinit { instructions.deallocate() }
+
+  private static func compile(
+    _ rules: [SeccompRule], _ otherwise: SeccompRule.Action
+  ) throws(SystemError) -> [UInt8] {
+    let file = OwnedFD(
+      adopting: try checked("memfd_create", "seccomp") { kernel_memory_file("seccomp") })
+    let names = rules.map { strdup($0.call)! }
+    defer { for name in names { free(name) } }
+    let flat = zip(rules, names).map { rule, name in
+      var entry = cseccomp_rule()
+      entry.call = UnsafePointer(name)
+      entry.action = code(rule.action)
+      if let condition = rule.condition {
+        entry.condition_count = 1
+        entry.conditions.0 = cseccomp_condition(
+          argument: condition.argument, mask: condition.mask, value: condition.value)
+      }
+      return entry
+    }
+    var failed = 0
+    let error = cseccomp_compile(flat, flat.count, code(otherwise), file.rawValue, &failed)
+    guard error == 0 else {
+      throw SystemError(
+        code: error, operation: "seccomp_rule_add",
+        subject: failed < rules.count ? rules[failed].call : nil)
+    }
+    let number = file.rawValue
+    try checked("lseek", "seccomp") { lseek(number, 0, SEEK_SET) }
+    return try Files.read(number, path: "seccomp")
+  }
+
+  private static func code(_ action: SeccompRule.Action) -> Int32 {
+    switch action {
+    case .allow: 0
+    case .fail(let code): code
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import SliceKernel
+import SliceModel
+
+/// The plan that starts a slice: a new process becomes slice-init in namespaces of its own.
+struct StartPlan {
+  let root: RootFileSystem
+  let hostname: String
+  let network: SharedFD
+  let userNamespace: SharedFD
+  let cgroup: SharedFD
+  let confinement: Confinement
+  let sliceInit: SharedFD
+  let service: ServiceInvocation
+  let descriptors: ServiceDescriptors
+
+  var plan: LaunchPlan {
+    let table = descriptors.table
+    return LaunchPlan(
+      namespaces: [.mount, .pid, .uts, .ipc],
+      cgroup: cgroup,
+      steps: [
+        .newSession,
+        // Before sysfs is mounted, which shows the network namespace of who mounts it.
+        .joinNamespace(network, .network),
+        // After birth in the slice's cgroup, which so becomes the root that the slice sees; clone3
+        // would take the parent's (cgroup_namespaces(7)).
+        .newNamespace(.cgroup),
+      ] + root.steps + [.setHostname(hostname)]
+        + confinement.steps(userNamespace: userNamespace),
+      descriptors: table,
+      executable: sliceInit,
+      arguments: service.startArguments(
+        report: table.count, control: 3, log: 4, status: 5),
+      environment: service.environment,
+      reportIsInherited: true)
+  }
+}
+
+/// The descriptors that slice-init gets.
+struct ServiceDescriptors {
+  let null: SharedFD
+  let control: SharedFD
+  let log: SharedFD
+  let status: SharedFD
+
+  /// The child's 0, 1, 2 and so on.
+  var table: [SharedFD] { [null, null, null, control, log, status] }
+}
+
+/// What slice-init is told on its command line.
+public struct ServiceInvocation: Sendable {
+  /// Nil: no service, slice-init only keeps the slice alive.
+  var command: [String]?
+  var environment: [String]
+  var user: String?
+  var workdir: String?
+  var restart: RestartPolicy
+  /// Bytes of one log file, and how many are kept.
+  var logSize = 10 << 20
+  var logFiles = 5
+  var stopTimeoutMilliseconds = 10_000
+
+  func startArguments(report: Int, control: Int, log: Int, status: Int) -> [String] {
+    var arguments = [
+      "slice-init", "start", "--report", "\(report)", "--control", "\(control)", "--log", "\(log)",
+      "--status", "\(status)", "--log-size", "\(logSize)", "--log-files", "\(logFiles)",
+      "--restart", restart.rawValue, "--stop-timeout", "\(stopTimeoutMilliseconds)",
+    ]
+    arguments += identityArguments
+    if let command { arguments += ["--"] + command }
+    return arguments
+  }
+
+  /// For a command beside the service.
+  func runArguments(report: Int, terminal: Bool) -> [String] {
+    ["slice-init", "run", "--report", "\(report)"] + identityArguments
+      + (terminal ? ["--terminal"] : []) + ["--"] + (command ?? ["/bin/sh"])
+  }
+
+  private var identityArguments: [String] {
+    (user.map { ["--user", $0] } ?? []) + (workdir.map { ["--workdir", $0] } ?? [])
+  }
+}

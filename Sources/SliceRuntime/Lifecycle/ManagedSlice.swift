@@ -1,0 +1,78 @@
+import Glibc
+import SliceKernel
+import SliceModel
+import Synchronization
+
+/// A slice in memory: its record, its process while it runs, and who may change it when.
+final class ManagedSlice: Sendable {
+  let name: SliceName
+  let layout: SliceLayout
+  /// Held by whoever starts, stops, changes or removes the slice.
+  let gate = OperationGate()
+
+  private struct State {
+    var record: SliceRecord
+    var process: PidFD?
+  }
+  private let state: Mutex<State>
+
+  init(_ record: SliceRecord, layout: SliceLayout) {
+    // The name was checked when the record was made or read.
+    name = try! SliceName(record.name)
+    self.layout = layout
+    state = Mutex(State(record: record))
+  }
+
+  var record: SliceRecord { state.withLock { $0.record } }
+
+  func update(_ change: (inout SliceRecord) -> Void) {
+    state.withLock { change(&$0.record) }
+  }
+
+  func began(_ process: PidFD, _ run: SliceRecord.Run) {
+    state.withLock {
+      $0.process = process
+      $0.record.run = run
+      $0.record.ended = nil
+      $0.record.wanted = .running
+    }
+  }
+
+  func adopt(_ process: PidFD) { state.withLock { $0.process = process } }
+
+  func ended(_ end: SliceRecord.End) {
+    state.withLock {
+      $0.record.run = nil
+      $0.record.ended = end
+      $0.process = nil
+    }
+  }
+
+  /// The process of a slice that runs and is not frozen.
+  func requireRunning() throws(SliceError) -> PidFD {
+    let (record, process) = state.withLock { ($0.record, $0.process) }
+    guard let process, record.run != nil else {
+      throw SliceError(
+        .failed, "slice '\(name)' is not running", hint: "'slicectl start \(name)' starts it")
+    }
+    return process
+  }
+
+  /// Waits until no run is on record; false when that takes longer.
+  func awaitEnd(milliseconds: Int) -> Bool {
+    var left = milliseconds
+    while true {
+      let (running, process) = state.withLock { ($0.record.run != nil, $0.process) }
+      if !running { return true }
+      if left <= 0 { return false }
+      // First the kernel's word that the process is gone, then a moment until it is noted.
+      let slice = min(left, 100)
+      if process?.hasEnded(within: Int32(slice)) ?? true {
+        usleep(1000)
+        left -= 1
+      } else {
+        left -= slice
+      }
+    }
+  }
+}

@@ -1,0 +1,492 @@
+import CKernel
+import Descriptor
+import Glibc
+import SliceKernel
+import SliceModel
+import Synchronization
+
+/// Who asks for something.
+public struct Caller: Sendable, Hashable {
+  public var user: UInt32
+  public var name: String
+  public init(user: UInt32, name: String) {
+    self.user = user
+    self.name = name
+  }
+}
+
+/// What happens to slices, for whoever records it. `kind` is a word of slicectl(1), "EVENTS".
+public struct NodeEvent: Sendable {
+  public var slice: SliceName?
+  public var kind: String
+  public var by: String?
+  public var details: [String: String]
+}
+
+/// The slices of one host: makes, runs, changes and removes them. Needs no daemon, only that one
+/// process at a time does it.
+public final class Node: Sendable {
+  public let layout: NodeLayout
+  public let policy: NodePolicy
+  public let images: ImageStore
+  public let cgroup: NodeCgroup
+  public let device: BlockDevice?
+
+  let store: RecordStore
+  let environment: SliceEnvironment
+  private let table: Mutex<[SliceName: ManagedSlice]>
+  private let watcher: EndWatcher
+  private let notify: @Sendable (NodeEvent) -> Void
+
+  /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
+  /// what belongs to none is removed.
+  ///
+  /// - Parameters:
+  ///   - cgroupPath: see `NodeCgroup`.
+  ///   - notify: called on any thread for every event.
+  public init(
+    layout: NodeLayout, policy: NodePolicy, cgroupPath: String? = nil,
+    notify: @escaping @Sendable (NodeEvent) -> Void = { _ in }
+  ) throws(SliceError) {
+    self.layout = layout
+    self.policy = policy
+    self.notify = notify
+    try Self.makeDirectories(layout)
+    cgroup = try NodeCgroup(path: cgroupPath)
+    device = Storage.device(of: layout.state)
+    store = RecordStore(layout: layout)
+    let (records, orphans) = try store.load()
+    images = try ImageStore(
+      layout: layout, keeping: Set(records.map(\.image.directory)))
+    environment = try SliceEnvironment(
+      layout: layout, policy: policy, cgroup: cgroup, images: images, device: device)
+    watcher = try EndWatcher()
+    table = Mutex([:])
+    try recover(records, orphans: orphans)
+    try watcher.start { [weak self] name in self?.finish(name) }
+  }
+
+  private static func makeDirectories(_ layout: NodeLayout) throws(SliceError) {
+    try reporting("prepare the directories") { () throws(SystemError) in
+      // Others may pass to the socket in the runtime directory, and no further.
+      try Files.makeDirectories(layout.state, mode: 0o755)
+      try checked("chmod", layout.state) { chmod(layout.state, 0o711) }
+      try Files.makeDirectories(layout.runtime, mode: 0o755)
+      for path in [layout.images, layout.slices, layout.stage, layout.running] {
+        try Files.makeDirectory(path, mode: 0o700, existingIsFine: true)
+      }
+    }
+  }
+
+  // MARK: - Looking
+
+  public func names() -> [SliceName] { table.withLock { $0.keys.sorted() } }
+
+  /// Every record, by name.
+  public func records() -> [SliceRecord] {
+    let slices = table.withLock { $0.values.map { $0 } }
+    return slices.map { $0.record }.sorted { $0.name < $1.name }
+  }
+
+  public func record(_ name: SliceName) throws(SliceError) -> SliceRecord {
+    try slice(name).record
+  }
+
+  func slice(_ name: SliceName) throws(SliceError) -> ManagedSlice {
+    guard let slice = table.withLock({ $0[name] }) else {
+      throw SliceError(
+        .noSuchSlice, "there is no slice '\(name)'", hint: "'slicectl list' shows the slices")
+    }
+    return slice
+  }
+
+  /// Names of the slices that use the image with this directory below the store.
+  public func users(ofImageDirectory directory: String) -> [String] {
+    records().filter { $0.image.directory == directory }.map(\.name)
+  }
+
+  public func status(_ name: SliceName) -> ServiceStatus? { ServiceStatus.read(layout.slice(name)) }
+
+  public func linkStatistics(_ record: SliceRecord) -> LinkStatistics? {
+    // A slice without a link has no figures.
+    try? environment.network.statistics(SliceEnvironment.linkName(record.number))
+  }
+
+  public func addresses(_ record: SliceRecord) -> SliceAddresses? {
+    record.spec.settings.networkMode == .routed ? environment.addresses(record.number) : nil
+  }
+
+  // MARK: - Life cycle
+
+  /// Builds a slice and, if asked, starts it. On failure nothing of it is left.
+  public func create(
+    _ name: SliceName, spec: SliceSpec, caller: Caller, start: Bool
+  ) throws(SliceError) -> SliceRecord {
+    let operation = "create \(name)"
+    do {
+      try spec.validate()
+      let unenforced = try enforcement(of: spec)
+      let image = try images.resolve(spec.image).identity
+      let (slice, number) = try reserve(name) { number in
+        SliceRecord(
+          name: name, owner: caller.user, ownerName: caller.name, createdAt: Clock.now, spec: spec,
+          image: image, number: number, unenforced: unenforced)
+      }
+      return try slice.gate.run("create", on: name) { () throws(SliceError) in
+        do throws(SliceError) {
+          try environment.build(slice.record)
+          try store.save(slice.record)
+          notify(NodeEvent(slice: name, kind: "created", by: caller.name, details: [:]))
+          if start { try launch(slice, by: caller.name) }
+          return slice.record
+        } catch {
+          let leftovers = discard(slice)
+          notify(
+            NodeEvent(
+              slice: name, kind: "create-failed", by: caller.name,
+              details: ["number": "\(number)", "reason": error.message]))
+          throw error.leaving(leftovers)
+        }
+      }
+    } catch {
+      throw error.within(operation)
+    }
+  }
+
+  public func start(_ name: SliceName, by user: String) throws(SliceError) -> SliceRecord {
+    try perform("start", name) { slice throws(SliceError) in
+      guard slice.record.run == nil else {
+        throw SliceError(.failed, "it is running already")
+      }
+      try launch(slice, by: user)
+    }
+  }
+
+  /// SIGTERM to the service; after `grace` SIGKILL to all. Fine if it does not run.
+  public func stop(
+    _ name: SliceName, graceMilliseconds grace: UInt32, by user: String
+  ) throws(SliceError) -> SliceRecord {
+    try perform("stop", name) { slice throws(SliceError) in
+      try halt(slice, graceMilliseconds: grace, by: user)
+    }
+  }
+
+  public func restart(
+    _ name: SliceName, graceMilliseconds grace: UInt32, by user: String
+  ) throws(SliceError) -> SliceRecord {
+    try perform("restart", name) { slice throws(SliceError) in
+      try halt(slice, graceMilliseconds: grace, by: user)
+      try launch(slice, by: user)
+    }
+  }
+
+  public func signal(_ name: SliceName, _ number: Int32) throws(SliceError) {
+    _ = try perform("kill", name) { slice throws(SliceError) in
+      _ = try slice.requireRunning()
+      try reporting("send signal \(number)") { () throws(SystemError) in
+        try InitCommand.signal(number).send(to: slice.layout)
+      }
+    }
+  }
+
+  public func setPaused(_ name: SliceName, _ paused: Bool, by user: String)
+    throws(SliceError) -> SliceRecord
+  {
+    let verb = paused ? "pause" : "resume"
+    return try perform(verb, name) { slice throws(SliceError) in
+      _ = try slice.requireRunning()
+      try reporting("cgroup.freeze") { () throws(SystemError) in
+        try cgroup.slice(name).limits.setFrozen(paused)
+      }
+      slice.update { $0.run?.paused = paused }
+      try store.save(slice.record)
+      notify(
+        NodeEvent(slice: name, kind: paused ? "paused" : "resumed", by: user, details: [:]))
+    }
+  }
+
+  /// Removes the slice and all that it used.
+  public func destroy(_ name: SliceName, force: Bool, by user: String) throws(SliceError) {
+    let slice = try self.slice(name)
+    do {
+      try slice.gate.run("destroy", on: name) { () throws(SliceError) in
+        guard table.withLock({ $0[name] === slice }) else {
+          throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
+        }
+        if slice.record.run != nil {
+          guard force else {
+            throw SliceError(
+              .failed, "it is running", hint: "'slicectl stop \(name)' first, or give --force")
+          }
+          try halt(slice, graceMilliseconds: 0, by: user)
+        }
+        let leftovers = discard(slice)
+        guard leftovers.isEmpty else {
+          throw SliceError(.failed, "not everything could be removed").leaving(leftovers)
+        }
+        notify(NodeEvent(slice: name, kind: "destroyed", by: user, details: [:]))
+      }
+    } catch {
+      throw error.within("destroy \(name)")
+    }
+  }
+
+  /// Changes settings and restart policy, all or nothing.
+  public func set(
+    _ name: SliceName, changes: [String: String], by user: String
+  ) throws(SliceError) -> SliceRecord {
+    try perform("set", name) { slice throws(SliceError) in
+      let change = try SettingsChange(slice.record, changes)
+      let unenforced = try enforcement(of: change.spec)
+      if slice.record.run != nil {
+        try cgroup.slice(name).limits.apply(
+          change.spec.settings, insteadOf: slice.record.spec.settings, device: device)
+        if change.spec.restart != slice.record.spec.restart {
+          do throws(SystemError) {
+            try InitCommand.restartPolicy(change.spec.restart).send(to: slice.layout)
+          } catch {
+            try cgroup.slice(name).limits.apply(
+              slice.record.spec.settings, insteadOf: change.spec.settings, device: device)
+            throw SliceError(error).within("change the restart policy")
+          }
+        }
+      }
+      slice.update {
+        $0.spec = change.spec
+        $0.unenforced = unenforced
+      }
+      try store.save(slice.record)
+      notify(NodeEvent(slice: name, kind: "changed", by: user, details: changes))
+    }
+  }
+
+  /// Kills every slice at once, then takes note. Returns how many ran.
+  public func stopAll(by user: String) throws(SliceError) -> Int {
+    let running = table.withLock { $0.values.filter { $0.record.run != nil } }
+    for slice in running { slice.update { $0.wanted = .stopped } }
+    // One write for all: whatever runs below, in whatever state, ends.
+    try reporting("stop-all") { () throws(SystemError) in
+      try cgroup.slices.kill()
+    }
+    for slice in running {
+      _ = slice.awaitEnd(milliseconds: 5000)
+      try store.save(slice.record)
+    }
+    notify(
+      NodeEvent(slice: nil, kind: "stopped-all", by: user, details: ["count": "\(running.count)"]))
+    return running.count
+  }
+
+  /// How the slice's service ended, once it has; nil when `giveUp` says so first (asked every
+  /// 500 ms at the latest).
+  public func awaitEnd(
+    _ name: SliceName, giveUp: () -> Bool
+  ) throws(SliceError) -> SliceRecord.End? {
+    let slice = try self.slice(name)
+    while true {
+      if slice.awaitEnd(milliseconds: 500) { return slice.record.ended }
+      if giveUp() { return nil }
+    }
+  }
+
+  /// Runs a command in a slice that lives.
+  public func execute(
+    _ name: SliceName, _ request: ExecutionRequest
+  ) throws(SliceError) -> Execution {
+    let slice = try self.slice(name)
+    let run = try slice.requireRunning()
+    return try environment.execute(request, in: slice.record, process: run)
+  }
+
+  // MARK: - Parts
+
+  private func perform(
+    _ verb: String, _ name: SliceName, _ body: (ManagedSlice) throws(SliceError) -> Void
+  ) throws(SliceError) -> SliceRecord {
+    let slice = try self.slice(name)
+    do {
+      return try slice.gate.run(verb, on: name) { () throws(SliceError) in
+        // It may have been destroyed while this waited.
+        guard table.withLock({ $0[name] === slice }) else {
+          throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
+        }
+        try body(slice)
+        return slice.record
+      }
+    } catch {
+      throw error.within("\(verb) \(name)")
+    }
+  }
+
+  /// The keys that this host cannot hold; refused unless the owner or the policy allows that.
+  private func enforcement(of spec: SliceSpec) throws(SliceError) -> [String] {
+    let gaps = try reporting("read the controllers") { () throws(SystemError) in
+      try cgroup.slices.unenforceable(spec.settings, device: device)
+    }
+    if spec.settings.networkMode == .shared {
+      throw SliceError(.unenforceable, "net.mode=shared: this version has no shared addresses")
+    }
+    guard let first = gaps.first, !spec.allowUnenforced, !policy.allowUnenforced else {
+      return gaps.map(\.key.rawValue)
+    }
+    let all = gaps.map { "\($0.key.rawValue) (\($0.missing))" }.joined(separator: ", ")
+    throw SliceError(
+      .unenforceable, "this host cannot enforce \(all)",
+      hint: first.key.enforcer == .nothing
+        ? "leave it out, or give --allow-unenforced"
+        : "'slicectl doctor' names the remedy; --allow-unenforced goes without")
+  }
+
+  /// Enters the name into the table, with the smallest free number.
+  private func reserve(
+    _ name: SliceName, _ make: (Int) -> SliceRecord
+  ) throws(SliceError) -> (ManagedSlice, Int) {
+    let capacity = environment.capacity
+    return try table.withLock { (table) throws(SliceError) in
+      guard table[name] == nil else {
+        throw SliceError(
+          .failed, "a slice '\(name)' exists already", hint: "choose another name")
+      }
+      let taken = Set(table.values.map { $0.record.number })
+      guard let number = (0..<capacity).first(where: { !taken.contains($0) }) else {
+        throw SliceError(
+          .failed, "all \(capacity) addresses and id ranges of this node are in use",
+          hint: "enlarge pool4 or ids in /etc/slices/node.toml, or destroy a slice")
+      }
+      let slice = ManagedSlice(make(number), layout: layout.slice(name))
+      table[name] = slice
+      return (slice, number)
+    }
+  }
+
+  /// Starts a slice that does not run. The gate is held.
+  private func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
+    do {
+      let defaults = images.defaults(of: slice.record.image)
+      let (process, run) = try environment.start(slice.record, defaults: defaults)
+      slice.began(process, run)
+      try store.save(slice.record)
+      try watcher.watch(process, name: slice.name)
+      notify(
+        NodeEvent(
+          slice: slice.name, kind: "started", by: user, details: ["pid": "\(process.pid)"]))
+    } catch {
+      if slice.record.run == nil {
+        slice.update {
+          $0.wanted = .stopped
+          $0.ended = SliceRecord.End(
+            at: Clock.now, exitCode: nil, signal: nil, stopped: false, reason: error.message)
+        }
+      }
+      throw error
+    }
+  }
+
+  /// Stops a slice, if it runs, and waits until it is gone. The gate is held.
+  private func halt(
+    _ slice: ManagedSlice, graceMilliseconds grace: UInt32, by user: String
+  ) throws(SliceError) {
+    slice.update {
+      $0.wanted = .stopped
+      $0.run?.paused = false
+    }
+    try store.save(slice.record)
+    guard slice.record.run != nil else { return }
+    let group = cgroup.slice(slice.name).limits
+    if grace > 0 {
+      // A frozen slice could not act on the signal. Either may fail because it just ended.
+      try? group.setFrozen(false)
+      try? InitCommand.stop(graceMilliseconds: grace).send(to: slice.layout)
+      // slice-init keeps the time; a second more before it is not trusted to.
+      if slice.awaitEnd(milliseconds: Int(grace) + 1000) { return }
+    }
+    try reporting("cgroup.kill") { () throws(SystemError) in try group.kill() }
+    guard slice.awaitEnd(milliseconds: 10_000) else {
+      throw SliceError(
+        .timedOut, "its processes do not end within 10 s of SIGKILL",
+        hint: "one may hang in the kernel: see \(group.path)/cgroup.procs")
+    }
+  }
+
+  /// Takes note that a slice has ended: called by the watcher, once for each run.
+  private func finish(_ name: SliceName) {
+    guard let slice = table.withLock({ $0[name] }), slice.record.run != nil else { return }
+    let status = ServiceStatus.read(slice.layout)
+    let leftovers = environment.cleanUp(slice.record)
+    let wanted = slice.record.wanted
+    let exit = status?.state == .exited ? status?.exit : nil
+    slice.ended(
+      SliceRecord.End(
+        at: Clock.now, exitCode: exit.flatMap { if case .exited(let code) = $0 { code } else { nil } },
+        // Without a last word slice-init itself was killed.
+        signal: exit.map { if case .signaled(let number) = $0 { number } else { nil } } ?? SIGKILL,
+        stopped: wanted == .stopped, reason: nil))
+    var details = ["status": slice.record.ended?.status?.description ?? "unknown"]
+    do {
+      try store.save(slice.record)
+    } catch {
+      details["record"] = error.message
+    }
+    if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
+    notify(NodeEvent(slice: name, kind: "ended", by: nil, details: details))
+  }
+
+  /// Removes everything of a slice that does not run, and its name. Returns what stayed.
+  private func discard(_ slice: ManagedSlice) -> [String] {
+    let leftovers = environment.cleanUp(slice.record) + environment.remove(slice.record)
+    if leftovers.isEmpty { table.withLock { $0[slice.name] = nil } }
+    return leftovers
+  }
+
+  // MARK: - Recovery
+
+  private func recover(_ records: [SliceRecord], orphans: [String]) throws(SliceError) {
+    let boot = try reporting("identify the boot") { () throws(SystemError) in
+      try BootIdentity.current()
+    }
+    var restart: [ManagedSlice] = []
+    for record in records {
+      let name = try SliceName(record.name)
+      let slice = ManagedSlice(record, layout: layout.slice(name))
+      table.withLock { $0[name] = slice }
+      guard let run = record.run else { continue }
+      if run.bootID == boot, let process = Self.living(run) {
+        slice.adopt(process)
+        try watcher.watch(process, name: name)
+        notify(
+          NodeEvent(
+            slice: name, kind: "adopted", by: nil, details: ["pid": "\(process.pid)"]))
+      } else if run.bootID == boot {
+        finish(name)
+      } else {
+        slice.ended(
+          SliceRecord.End(at: Clock.now, exitCode: nil, signal: SIGKILL, stopped: false, reason: "the host was restarted"))
+        if record.wanted == .running { restart.append(slice) }
+      }
+    }
+    let living = Set(self.records().filter { $0.run != nil }.map(\.name))
+    for what in environment.removeOrphans(
+      directories: orphans, living: living, numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
+    {
+      notify(NodeEvent(slice: nil, kind: "orphan", by: nil, details: ["what": what]))
+    }
+    for slice in restart {
+      do {
+        try launch(slice, by: "the node's start")
+      } catch {
+        notify(
+          NodeEvent(
+            slice: slice.name, kind: "start-failed", by: nil, details: ["reason": error.message]))
+      }
+    }
+  }
+
+  /// The process of a run, if it is that very one and lives.
+  private static func living(_ run: SliceRecord.Run) -> PidFD? {
+    // Any error means that it is gone: the number is free, or means another process.
+    guard let process = try? PidFD(pid: run.pid),
+      (try? BootIdentity.startTicks(of: run.pid)) == run.startTicks, !process.hasEnded()
+    else { return nil }
+    return process
+  }
+}

@@ -1,0 +1,353 @@
+import CKernel
+import Descriptor
+import Glibc
+import SliceKernel
+import SliceModel
+
+/// Builds on the host what one slice needs, and takes it away again. Knows no table of slices: all
+/// it does follows from a record, and can be repeated.
+struct SliceEnvironment: Sendable {
+  let layout: NodeLayout
+  let policy: NodePolicy
+  let cgroup: NodeCgroup
+  let images: ImageStore
+  let device: BlockDevice?
+  let network: NetworkControl
+  let hasIPv6: Bool
+  private let confinement: Confinement
+  private let sliceInit: SharedFD
+  private let null: SharedFD
+
+  init(
+    layout: NodeLayout, policy: NodePolicy, cgroup: NodeCgroup, images: ImageStore,
+    device: BlockDevice?
+  ) throws(SliceError) {
+    self.layout = layout
+    self.policy = policy
+    self.cgroup = cgroup
+    self.images = images
+    self.device = device
+    network = try NetworkControl()
+    hasIPv6 = Files.exists("/proc/sys/net/ipv6")
+    confinement = try Confinement()
+    (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
+      () throws(SystemError) in
+      (
+        SharedFD(
+          try Files.open(layout.programs + "/slice-init", kernel_path_only), label: "slice-init"),
+        SharedFD(try Files.open("/dev/null", O_RDWR), label: "/dev/null")
+      )
+    }
+    try prepareNetwork()
+  }
+
+  // MARK: - Names and numbers
+
+  static let linkPrefix = "sl-"
+  static func linkName(_ number: Int) -> String { "\(linkPrefix)\(number)" }
+
+  /// How many slices this node can hold.
+  var capacity: Int { min(policy.userIDRanges, policy.addresses4.capacity) }
+
+  func addresses(_ number: Int) -> SliceAddresses {
+    SliceAddresses(
+      ipv4: policy.addresses4.address(number),
+      ipv6: hasIPv6 ? policy.addresses6.address(number) : nil)
+  }
+
+  func idRange(_ number: Int) -> IDRange {
+    IDRange(first: policy.firstUserID + UInt32(number) * IDRange.length)
+  }
+
+  private func sliceLayout(_ record: SliceRecord) throws(SliceError) -> SliceLayout {
+    layout.slice(try SliceName(record.name))
+  }
+
+  // MARK: - The host
+
+  var pools: [AddressPool] {
+    [.ipv4(policy.addresses4)] + (hasIPv6 ? [.ipv6(policy.addresses6)] : [])
+  }
+
+  private func prepareNetwork() throws(SliceError) {
+    try network.enableForwarding(ipv6: hasIPv6)
+    try network.installPools(pools)
+    do {
+      try network.installTranslation(pools, linkPrefix: Self.linkPrefix)
+    } catch {
+      // Slices still reach the host and each other; `doctor` says what is missing.
+      guard error.code == .unenforceable else { throw error }
+    }
+  }
+
+  // MARK: - Building
+
+  /// What a slice has on disk from its creation to its end.
+  func build(_ record: SliceRecord) throws(SliceError) {
+    let place = try sliceLayout(record)
+    let name = try SliceName(record.name)
+    let owner = idRange(record.number).first
+    let servers = policy.nameServers.isEmpty ? EtcFiles.hostNameServers() : policy.nameServers
+    let addresses =
+      record.spec.settings.networkMode == .routed ? self.addresses(record.number) : nil
+    try reporting("make \(place.state)") { () throws(SystemError) in
+      try Files.makeDirectory(place.state, mode: 0o700)
+      for (path, id) in [(place.upper, owner), (place.work, 0), (place.log, owner)] {
+        try Files.makeDirectory(path, mode: 0o755)
+        try checked("chown", path) { chown(path, id, id) }
+      }
+      try EtcFiles.write(
+        upper: place.upper, name: name, addresses: addresses, nameServers: servers, owner: owner)
+    }
+  }
+
+  /// Starts the slice's first process. On failure nothing of the start is left.
+  func start(
+    _ record: SliceRecord, defaults: ImageDefaults
+  ) throws(SliceError) -> (PidFD, SliceRecord.Run) {
+    var undo = Undo()
+    do {
+      let process = try start(record, defaults, &undo)
+      let run = try reporting("identify slice-init") { () throws(SystemError) in
+        SliceRecord.Run(
+          pid: process.pid, startTicks: try BootIdentity.startTicks(of: process.pid),
+          bootID: try BootIdentity.current(), startedAt: Clock.now, paused: false)
+      }
+      undo.commit()
+      return (process, run)
+    } catch {
+      throw error.leaving(undo.roll())
+    }
+  }
+
+  private func start(
+    _ record: SliceRecord, _ defaults: ImageDefaults, _ undo: inout Undo
+  ) throws(SliceError) -> PidFD {
+    let name = try SliceName(record.name)
+    let place = try sliceLayout(record)
+    let range = idRange(record.number)
+
+    let group = cgroup.slice(name)
+    undo.add("cgroup") {
+      if group.limits.exists { try group.limits.kill() }
+      try group.limits.remove()
+    }
+    try group.create(settings: record.spec.settings, device: device, owner: range.first)
+
+    let identity = try reporting("make a user namespace") { () throws(SystemError) in
+      try UserNamespace(range: range)
+    }
+    let namespace = try NetworkNamespace(ipv6: hasIPv6)
+    if record.spec.settings.networkMode == .routed {
+      let link = Self.linkName(record.number)
+      undo.add("link \(link)") { [network] in try network.deleteLink(link) }
+      try network.createLink(
+        link, in: namespace, addresses: addresses(record.number),
+        gateways: SliceAddresses(
+          ipv4: policy.addresses4.gateway, ipv6: hasIPv6 ? policy.addresses6.gateway : nil),
+        number: record.number)
+    }
+
+    undo.add(place.runtime) { try Files.removeTree(place.runtime) }
+    let descriptors = try openDescriptors(place)
+    let plan = StartPlan(
+      root: try rootFileSystem(record, place, identity), hostname: name.text,
+      network: namespace.descriptor, userNamespace: identity.descriptor,
+      cgroup: try reporting("open the cgroup") { () throws(SystemError) in
+        try group.processes.open()
+      },
+      confinement: confinement, sliceInit: sliceInit,
+      service: Self.invocation(record.spec, defaults), descriptors: descriptors
+    ).plan
+    do {
+      let process = try plan.run()
+      undo.add("process \(process.pid)") {
+        try process.signal(SIGKILL)
+        _ = try process.wait()
+      }
+      return process
+    } catch {
+      throw LaunchDiagnosis(error, command: Self.invocation(record.spec, defaults)).error
+    }
+  }
+
+  private func openDescriptors(_ place: SliceLayout) throws(SliceError) -> ServiceDescriptors {
+    try reporting("prepare slice-init's files") { () throws(SystemError) in
+      try Files.removeTree(place.runtime)
+      try Files.makeDirectory(place.runtime, mode: 0o700)
+      return ServiceDescriptors(
+        null: null,
+        control: SharedFD(
+          OwnedFD(
+            adopting: try checked("bind", place.control) {
+              kernel_listen_seqpacket(place.control)
+            }), label: "control socket"),
+        log: SharedFD(try Files.open(place.log, O_RDONLY | O_DIRECTORY), label: "log directory"),
+        status: SharedFD(
+          try Files.open(place.status, O_RDWR | O_CREAT | O_TRUNC, mode: 0o600),
+          label: "status file"))
+    }
+  }
+
+  private func rootFileSystem(
+    _ record: SliceRecord, _ place: SliceLayout, _ identity: UserNamespace
+  ) throws(SliceError) -> RootFileSystem {
+    let tree = images.tree(record.image)
+    let image: SharedFD
+    do {
+      image = try MountTree.clone(
+        tree, attributes: [.readOnly, .noDevices], mapping: identity, label: "image")
+    } catch {
+      guard error.code == EINVAL else { throw SliceError(error).within("show the image") }
+      throw SliceError(
+        .unenforceable, "the file system of \(layout.state) cannot map the owners of files",
+        hint: "keep the state directory on ext4, xfs, btrfs, or tmpfs (Linux 6.3)")
+    }
+    return RootFileSystem(
+      stage: layout.stage, image: image, upper: place.upper, work: place.work,
+      hostTrees: record.image.usesHostPrograms ? try hostTrees(identity) : [],
+      mounts: record.spec.mounts, null: null, range: identity.range)
+  }
+
+  /// The host's programs. Where their file system cannot map owners they are shown unmapped: files
+  /// then belong to nobody inside, which takes rights away and gives none.
+  private func hostTrees(
+    _ identity: UserNamespace
+  ) throws(SliceError) -> [(tree: SharedFD, place: String)] {
+    var trees: [(tree: SharedFD, place: String)] = []
+    for name in HostTree.hostDirectories() {
+      trees.append((try hostTree("/" + name, identity), name))
+    }
+    return trees
+  }
+
+  private func hostTree(_ path: String, _ identity: UserNamespace) throws(SliceError) -> SharedFD {
+    let attributes: MountAttributes = [.readOnly, .noSetuid, .noDevices]
+    func clone(_ mapping: UserNamespace?) throws(SystemError) -> SharedFD {
+      try MountTree.clone(
+        path, attributes: attributes, mapping: mapping, recursive: true, label: "host's \(path)")
+    }
+    return try reporting("show \(path)") { () throws(SystemError) in
+      do throws(SystemError) {
+        return try clone(identity)
+      } catch {
+        guard error.code == EINVAL else { throw error }
+        return try clone(nil)
+      }
+    }
+  }
+
+  static func invocation(_ spec: SliceSpec, _ defaults: ImageDefaults) -> ServiceInvocation {
+    let command = spec.command ?? (defaults.command.isEmpty ? nil : defaults.command)
+    return ServiceInvocation(
+      command: command,
+      environment: defaults.environment + spec.environment,
+      user: spec.user ?? defaults.user, workdir: spec.workdir ?? defaults.workdir,
+      restart: spec.restart)
+  }
+
+  // MARK: - Executing
+
+  func execute(
+    _ request: ExecutionRequest, in record: SliceRecord, process: PidFD
+  ) throws(SliceError) -> Execution {
+    let name = try SliceName(record.name)
+    let (namespaces, group) = try reporting("join \(name)") { () throws(SystemError) in
+      (try NamespaceSet(of: process), try cgroup.slice(name).processes.open())
+    }
+    let range = idRange(record.number)
+    let terminal = try request.terminal.map { (size) throws(SliceError) in
+      try reporting("open a terminal in \(name)") { () throws(SystemError) in
+        try SliceTerminal(in: process, owner: range.first, size: size)
+      }
+    }
+    let command = ServiceInvocation(
+      command: request.command ?? [LoginShell.find(in: process, user: request.user), "-l"],
+      environment: images.defaults(of: record.image).environment + record.spec.environment
+        + request.environment,
+      user: request.user, workdir: request.workdir, restart: .no)
+    let streams = terminal.map { [$0.slave, $0.slave, $0.slave] } ?? request.streams
+    let plan = EnterPlan(
+      slice: namespaces, cgroup: group, confinement: confinement, sliceInit: sliceInit,
+      command: command, streams: streams, terminal: terminal != nil
+    ).plan
+    do throws(LaunchFailure) {
+      return Execution(process: try plan.run(), terminal: terminal?.master)
+    } catch {
+      throw LaunchDiagnosis(error, command: command).error
+    }
+  }
+
+  // MARK: - Taking away
+
+  /// Removes what a run left on the host. Says what could not be removed.
+  func cleanUp(_ record: SliceRecord) -> [String] {
+    attempts([
+      ("cgroup", {
+        let group = cgroup.slice(try SliceName(record.name)).limits
+        if group.exists { try group.kill() }
+        try group.remove()
+      }),
+      ("link", { try network.deleteLink(Self.linkName(record.number)) }),
+      ("control socket", { try Files.remove(try sliceLayout(record).control) }),
+    ])
+  }
+
+  /// Removes what a slice has on disk.
+  func remove(_ record: SliceRecord) -> [String] {
+    attempts([
+      ("runtime directory", { try Files.removeTree(try sliceLayout(record).runtime) }),
+      // The record first: what a crash leaves of the rest is then an orphan, and goes at the start.
+      ("record", { try Files.remove(try sliceLayout(record).record) }),
+      ("state directory", { try Files.removeTree(try sliceLayout(record).state) }),
+    ])
+  }
+
+  /// Removes what belongs to no living slice. Returns it in words.
+  func removeOrphans(
+    directories: [String], living: Set<String>, numbers: Set<Int>
+  ) -> [String] {
+    var removed: [String] = []
+    func sweep(_ what: String, _ action: () throws -> Void) {
+      do {
+        try action()
+        removed.append(what)
+      } catch {
+        removed.append("\(what), which could not be removed: \(error)")
+      }
+    }
+    for name in directories {
+      sweep("directory \(name)") { try Files.removeTree(layout.slices + "/" + name) }
+    }
+    // What cannot be listed cannot be swept; the next create would say why.
+    for name in (try? Files.list(layout.running)) ?? [] where !living.contains(name) {
+      // The last status of a slice that is stopped is worth keeping until it is destroyed.
+      guard !Files.exists(layout.slices + "/" + name) else { continue }
+      sweep("runtime directory \(name)") { try Files.removeTree(layout.running + "/" + name) }
+    }
+    for name in (try? Files.list(cgroup.slices.path)) ?? [] where !living.contains(name) {
+      let orphan = cgroup.slices.child(name)
+      guard orphan.has("cgroup.procs") else { continue }  // a file of the cgroup itself
+      sweep("cgroup \(name)") {
+        try orphan.kill()
+        try orphan.remove()
+      }
+    }
+    let kept = Set(numbers.map(Self.linkName))
+    for link in (try? network.links(prefix: Self.linkPrefix)) ?? [] where !kept.contains(link) {
+      sweep("link \(link)") { try network.deleteLink(link) }
+    }
+    return removed
+  }
+
+  private func attempts(_ steps: [(what: String, action: () throws -> Void)]) -> [String] {
+    steps.compactMap { step in
+      do {
+        try step.action()
+        return nil
+      } catch {
+        return "\(step.what): \(error)"
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import SliceModel
+
+/// Where a node keeps what. All of it belongs to root and is closed to everybody else.
+public struct NodeLayout: Sendable, Hashable {
+  /// Survives a reboot: records, images, writable layers, logs.
+  public var state: String
+  /// Does not: sockets, status files, the mount point of the staging area.
+  public var runtime: String
+  /// slice-init, slice-unpack and busybox.
+  public var programs: String
+
+  public init(
+    state: String = "/var/lib/slices", runtime: String = "/run/slices",
+    programs: String = "/usr/lib/slices"
+  ) {
+    self.state = state
+    self.runtime = runtime
+    self.programs = programs
+  }
+
+  public var images: String { state + "/images" }
+  public var slices: String { state + "/slices" }
+  /// An empty directory; in a slice's own mount namespace the staging area is mounted there.
+  public var stage: String { runtime + "/stage" }
+  public var running: String { runtime + "/running" }
+
+  public func slice(_ name: SliceName) -> SliceLayout {
+    SliceLayout(state: slices + "/" + name.text, runtime: running + "/" + name.text)
+  }
+}
+
+/// Where one slice has what.
+public struct SliceLayout: Sendable, Hashable {
+  public var state: String
+  public var runtime: String
+
+  public var record: String { state + "/slice.json" }
+  /// The writable layer, owned by the slice's ids.
+  public var upper: String { state + "/upper" }
+  /// overlayfs's own; must be on the file system of `upper`.
+  public var work: String { state + "/work" }
+  public var log: String { state + "/log" }
+  /// slice-init's listening socket.
+  public var control: String { runtime + "/control" }
+  /// slice-init's status record (slice_status.h).
+  public var status: String { runtime + "/status" }
+}

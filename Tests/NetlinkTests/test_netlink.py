@@ -1,0 +1,766 @@
+#!/usr/bin/env python3
+"""Tests of CShims/netlink, as root, in a private network namespace that plays the host.
+
+iproute2 and nft serve as independent witnesses of what the shim has built. Usage:
+    test_netlink.py [--benchmark]
+"""
+
+import contextlib
+import ctypes as c
+import errno
+import json
+import os
+import pathlib
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHIM = ROOT / "CShims" / "netlink"
+CLONE_NEWNET = 0x40000000
+libc = c.CDLL(None, use_errno=True)
+
+POOL4, GATEWAY4 = "10.88.0.0", "10.88.0.1"
+POOL6, GATEWAY6 = "fd88::", "fd88::1"
+HOST_MAC = bytes.fromhex("02736c000001")
+
+
+# --- The interface, as cnetlink.h declares it
+
+class Error(c.Structure):
+    _fields_ = [("error", c.c_int), ("operation", c.c_char_p), ("detail", c.c_char * 128)]
+
+    def __str__(self):
+        return f"{self.operation.decode()}({self.detail.decode()}): {errno.errorcode[self.error]}"
+
+
+class Namespace(c.Structure):
+    _fields_ = [("netns", c.c_int), ("rtnetlink", c.c_int)]
+
+
+class Pair(c.Structure):
+    _fields_ = [("present", c.c_bool), ("slice", c.c_uint8 * 16), ("gateway", c.c_uint8 * 16)]
+
+
+class Link(c.Structure):
+    _fields_ = [("name", c.c_char * 16), ("mtu", c.c_uint32), ("slice_mac", c.c_uint8 * 6),
+                ("host_mac", c.c_uint8 * 6), ("ipv4", Pair), ("ipv6", Pair)]
+
+
+class Statistics(c.Structure):
+    _fields_ = [(name, c.c_uint64) for name in (
+        "sent_bytes", "sent_packets", "received_bytes", "received_packets", "dropped_packets")]
+
+
+class Pool(c.Structure):
+    _fields_ = [("family", c.c_int), ("prefix", c.c_uint8 * 16), ("length", c.c_uint8),
+                ("gateway", c.c_uint8 * 16)]
+
+
+class Uplink(c.Structure):
+    _fields_ = [("name", c.c_char * 16), ("ipv4", c.c_bool), ("ipv6", c.c_bool)]
+
+
+class Forwarding(c.Structure):
+    _fields_ = [("ipv4", c.c_bool), ("ipv6", c.c_bool), ("accept_ra_count", c.c_size_t),
+                ("accept_ra", (c.c_char * 16) * 8)]
+
+
+def load_shim():
+    with tempfile.TemporaryDirectory() as folder:
+        library = f"{folder}/libcnetlink.so"
+        subprocess.run(
+            ["cc", "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
+             f"-I{SHIM}/include", "-I/usr/include/libnl3", *map(str, sorted(SHIM.glob("*.c"))),
+             "-o", library, "-lnl-3"], check=True)
+        return c.CDLL(library)
+
+
+shim = None
+context = c.c_void_p()
+
+
+class Failure(Exception):
+    def __init__(self, error):
+        super().__init__(str(error))
+        self.number, self.operation = error.error, error.operation.decode()
+        self.detail = error.detail.decode()
+
+
+def call(name, *arguments):
+    """Calls a function of the shim; the error becomes an exception."""
+    error = Error()
+    result = getattr(shim, name)(*arguments, c.byref(error))
+    if result < 0:
+        assert error.error == -result, (name, result, error.error)
+        raise Failure(error)
+
+
+def octets(address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return (c.c_uint8 * 16)(*socket.inet_pton(family, address))
+
+
+def pool(family, prefix=None, length=None, gateway=None):
+    four = family == socket.AF_INET
+    return Pool(family, octets(prefix or (POOL4 if four else POOL6)),
+                length or (16 if four else 64), octets(gateway or (GATEWAY4 if four else GATEWAY6)))
+
+
+def both_pools():
+    return (Pool * 2)(pool(socket.AF_INET), pool(socket.AF_INET6))
+
+
+def link(number, name=None, ipv4=True, ipv6=True, mtu=1500):
+    mac = b"\x02sl" + number.to_bytes(3, "big")
+    return Link(
+        (name or f"sl-{number}").encode(), mtu, (c.c_uint8 * 6)(*mac), (c.c_uint8 * 6)(*HOST_MAC),
+        Pair(ipv4, octets(address4(number)), octets(GATEWAY4)),
+        Pair(ipv6, octets(address6(number)), octets(GATEWAY6)))
+
+
+def address4(number):
+    return f"10.88.{number // 256}.{number % 256}"
+
+
+def address6(number):
+    return f"fd88::{number:x}"
+
+
+@contextlib.contextmanager
+def namespace(ipv6=True):
+    made = Namespace()
+    call("cnl_namespace_create", c.c_bool(ipv6), c.byref(made))
+    try:
+        yield made
+    finally:
+        shim.cnl_namespace_close(c.byref(made))
+
+
+@contextlib.contextmanager
+def slice_network(number, **options):
+    with namespace(options.get("ipv6", True)) as made:
+        request = link(number, **options)
+        call("cnl_link_create", context, c.byref(made), c.byref(request))
+        try:
+            yield made
+        finally:
+            call("cnl_link_delete", context, request.name)
+
+
+def names(prefix=b"sl-"):
+    found, count = ((c.c_char * 16) * 64)(), c.c_size_t()
+    call("cnl_link_list", context, prefix, found, c.c_size_t(64), c.byref(count))
+    return sorted(found[i].value.decode() for i in range(min(64, count.value))), count.value
+
+
+def statistics(name):
+    result = Statistics()
+    call("cnl_link_statistics", context, name.encode(), c.byref(result))
+    return result
+
+
+def raises(number, function, *arguments):
+    try:
+        function(*arguments)
+    except Failure as failure:
+        assert failure.number == number, f"{failure}, expected {errno.errorcode[number]}"
+        return failure
+    raise AssertionError(f"no {errno.errorcode[number]} from {arguments}")
+
+
+# --- Witnesses
+
+def ip(*arguments, netns=None):
+    """What `ip -j` says, here or inside a namespace."""
+    def enter():
+        assert netns is None or libc.setns(netns, CLONE_NEWNET) == 0
+    text = subprocess.run(["ip", "-j", *arguments], check=True, capture_output=True,
+                          preexec_fn=enter).stdout
+    return json.loads(text or "[]")
+
+
+def run(*arguments):
+    subprocess.run(arguments, check=True)
+
+
+def nft():
+    return subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def inside(netns, function, *arguments):
+    """Runs a function in a child process in the namespace; gives back what it returns."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.alarm(10)
+            assert libc.setns(netns, CLONE_NEWNET) == 0
+            os.write(writer, json.dumps(function(*arguments)).encode())
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    assert status == 0, f"{function.__name__}{arguments} failed inside"
+    return json.loads(text)
+
+
+def ping(address, timeout=1.0):
+    """One ICMP echo by a ping socket."""
+    six = ":" in address
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM,
+                       socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP) as s:
+        s.settimeout(timeout)
+        try:
+            s.sendto(struct.pack("!BBHHH", 128 if six else 8, 0, 0, 0, 1) + b"slice", (address, 0))
+            return s.recv(100)[0] == (129 if six else 0)
+        except OSError:
+            return False
+
+
+def sysctl(path):
+    return pathlib.Path("/proc/sys", path).read_text().split()
+
+
+@contextlib.contextmanager
+def echo_server(netns, address, port=7):
+    """Tells each TCP client the address it is seen with."""
+    ready, written = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            assert libc.setns(netns, CLONE_NEWNET) == 0
+            server = socket.create_server(
+                (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+            os.write(written, b"x")
+            while True:
+                client, peer = server.accept()
+                client.sendall(peer[0].encode())
+                client.close()
+        finally:
+            os._exit(1)
+    os.close(written)
+    assert os.read(ready, 1) == b"x", "the server did not start"
+    os.close(ready)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def seen_as(address, port=7):
+    with socket.create_connection((address, port), timeout=2) as s:
+        return s.recv(100).decode()
+
+
+def census():
+    """Counts what the shim can leave on the host."""
+    routes = ip("route", "show", "table", "all") + ip("-6", "route", "show", "table", "all")
+    return {"links": len(ip("link")), "routes": len(routes),
+            "addresses": sum(len(i["addr_info"]) for i in ip("address")),
+            "neighbours": len(ip("neighbour", "show", "nud", "permanent")),
+            "tables": nft().count("table "), "descriptors": len(os.listdir("/proc/self/fd"))}
+
+
+@contextlib.contextmanager
+def internet():
+    """A namespace behind an uplink of the host's, that knows no route to the pools."""
+    outside = subprocess.Popen(["unshare", "-n", "sleep", "300"])
+    before = os.readlink("/proc/self/ns/net")
+    while os.readlink(f"/proc/{outside.pid}/ns/net") == before:
+        time.sleep(0.01)
+    netns = os.open(f"/proc/{outside.pid}/ns/net", os.O_RDONLY)
+    try:
+        run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1", "netns",
+            str(outside.pid))
+        run("ip", "address", "add", "192.0.2.1/24", "dev", "up0")
+        run("ip", "address", "add", "2001:db8::1/64", "dev", "up0", "nodad")
+        run("ip", "link", "set", "up0", "up")
+        for command in ("address add 192.0.2.2/24 dev up1", "link set up1 up", "link set lo up",
+                        "-6 address add 2001:db8::2/64 dev up1 nodad"):
+            run("nsenter", f"--net=/proc/{outside.pid}/ns/net", "ip", *command.split())
+        run("ip", "route", "add", "default", "via", "192.0.2.2")
+        run("ip", "-6", "route", "add", "default", "via", "2001:db8::2")
+        time.sleep(0.1)
+        yield netns
+    finally:
+        os.close(netns)
+        outside.kill()
+        outside.wait()
+        subprocess.run(["ip", "link", "delete", "up0"], stderr=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def pools():
+    for each in both_pools():
+        call("cnl_pool_check", context, c.byref(each))
+        call("cnl_pool_install", context, c.byref(each))
+    try:
+        yield
+    finally:
+        for each in both_pools():
+            call("cnl_pool_remove", context, c.byref(each))
+
+
+# --- Tests
+
+def test_namespace_is_ready_and_the_caller_stays():
+    before = os.readlink("/proc/thread-self/ns/net")
+    with namespace() as made:
+        assert os.readlink("/proc/thread-self/ns/net") == before
+        assert os.readlink(f"/proc/self/fd/{made.netns}") != before
+        assert ip("link", netns=made.netns)[0]["flags"][:2] == ["LOOPBACK", "UP"]
+        expected = {
+            "net/ipv4/ip_unprivileged_port_start": ["0"],
+            "net/ipv4/ping_group_range": ["0", "4294967294"],
+            "net/ipv4/ip_forward": ["0"],
+            "net/ipv6/conf/all/disable_ipv6": ["0"],
+            "net/ipv6/conf/all/forwarding": ["0"],
+            "net/ipv6/conf/default/accept_ra": ["0"],
+        }
+        for path, value in expected.items():
+            found = inside(made.netns, sysctl, path)
+            assert found == value, (path, found)
+
+
+def test_namespace_without_ipv6():
+    with namespace(ipv6=False) as made:
+        assert inside(made.netns, sysctl, "net/ipv6/conf/lo/disable_ipv6") == ["1"]
+        assert not ip("-6", "address", netns=made.netns)
+
+
+def test_namespace_adopted():
+    with namespace() as made:
+        other = Namespace()
+        call("cnl_namespace_adopt", made.netns, c.byref(other))
+        assert os.readlink(f"/proc/self/fd/{made.netns}") == \
+            os.readlink(f"/proc/self/fd/{other.netns}")
+        shim.cnl_namespace_close(c.byref(other))
+        shim.cnl_namespace_close(c.byref(other))
+
+
+def test_failure_leaves_the_caller_where_it_was():
+    before, descriptors = os.readlink("/proc/thread-self/ns/net"), os.listdir("/proc/self/fd")
+    made = Namespace()
+    raises(errno.EBADF, call, "cnl_namespace_adopt", -1, c.byref(made))
+    with open("/dev/null") as null:
+        raises(errno.EINVAL, call, "cnl_namespace_adopt", null.fileno(), c.byref(made))
+    limit = pathlib.Path("/proc/sys/user/max_net_namespaces")
+    child = os.fork()  # in a user namespace of its own, whose limit can be spent
+    if child == 0:
+        try:
+            assert libc.unshare(0x10000000) == 0
+            limit.write_text("0")
+            failure = raises(errno.ENOSPC, call, "cnl_namespace_create", c.c_bool(True),
+                             c.byref(made))
+            assert failure.operation == "create network namespace"
+            assert (made.netns, made.rtnetlink) == (-1, -1)
+            assert os.readlink("/proc/thread-self/ns/net") == before
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert os.readlink("/proc/thread-self/ns/net") == before
+    assert os.listdir("/proc/self/fd") == descriptors
+
+
+def test_link_is_as_described():
+    with pools(), slice_network(7) as made:
+        host = ip("-d", "link", "show", "sl-7")[0]
+        assert {"UP", "NOARP"} <= set(host["flags"]) and host["mtu"] == 1500, host
+        assert host["num_tx_queues"] == 1 and host["inet6_addr_gen_mode"] == "none", host
+        assert not ip("address", "show", "dev", "sl-7")[0]["addr_info"]
+        for path, value in {"ipv4/conf/sl-7/rp_filter": "1", "ipv4/conf/sl-7/forwarding": "1",
+                            "ipv4/conf/sl-7/accept_redirects": "0",
+                            "ipv6/conf/sl-7/accept_ra": "0",
+                            "ipv6/conf/sl-7/accept_redirects": "0"}.items():
+            assert sysctl("net/" + path) == [value], path
+        inner = ip("address", "show", "dev", "eth0", netns=made.netns)[0]
+        found = [(a["local"], a["prefixlen"], "tentative" in a) for a in inner["addr_info"]]
+        assert found == [(address4(7), 32, False), (address6(7), 128, False)], found
+        assert inner["address"] == "02:73:6c:00:00:07"
+
+
+def test_host_and_slices_reach_each_other():
+    with pools(), slice_network(7) as one, slice_network(8) as two:
+        for address in (address4(7), address6(7)):
+            assert ping(address), f"host to {address}"
+        for address in (address4(8), address6(8), GATEWAY4, GATEWAY6):
+            assert inside(one.netns, ping, address), f"slice 7 to {address}"
+        for address, gateway, peer in ((address4(8), GATEWAY4, address4(7)),
+                                       (address6(8), GATEWAY6, address6(7))):
+            with echo_server(two.netns, address):
+                assert seen_as(address) == gateway, "the host is seen as the gateway"
+                assert inside(one.netns, seen_as, address) == peer
+
+
+def test_first_packet_arrives():
+    """Nothing is lost while a new link settles: one try, 20 times."""
+    with pools():
+        for number in range(20, 40):
+            with slice_network(number):
+                assert ping(address4(number), 0.2) and ping(address6(number), 0.2), number
+
+
+def test_nothing_is_resolved():
+    """No ARP and no neighbour discovery on the link, either way."""
+    with pools(), slice_network(7) as one:
+        sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        sniffer.bind(("sl-7", 3))
+        sniffer.settimeout(0.2)
+        assert ping(address4(7)) and ping(address6(7))
+        assert inside(one.netns, ping, GATEWAY4) and inside(one.netns, ping, GATEWAY6)
+        frames = []
+        with contextlib.suppress(TimeoutError), sniffer:
+            while True:
+                frames.append(sniffer.recv(2000))
+        assert len(frames) >= 8
+        arp = [f for f in frames if f[12:14] == b"\x08\x06"]
+        discovery = [f for f in frames
+                     if f[12:14] == b"\x86\xdd" and f[20] == 58 and 133 <= f[54] <= 137]
+        assert not arp and not discovery, (arp, discovery)
+
+
+def test_arp_of_a_slice_is_ignored():
+    def flood():
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        s.bind(("eth0", 0x0806))
+        for i in range(50):
+            s.send(b"\xff" * 6 + b"\x02sl\0\0\x07" + b"\x08\x06\0\1\x08\0\6\4\0\1" + b"\x02sl\0\0\x07"
+                   + bytes([10, 99, 0, i]) + b"\0" * 6 + socket.inet_aton(GATEWAY4))
+    with pools(), slice_network(7) as one:
+        inside(one.netns, flood)
+        entries = [n["dst"] for n in ip("neighbour", "show", "dev", "sl-7")]
+        assert sorted(entries) == [address4(7), address6(7)], entries
+
+
+def test_forged_source_is_dropped():
+    def forge(source):
+        run("ip", "address", "add", f"{source}/32", "dev", "lo")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind((source, 0))
+            s.sendto(b"forged", (GATEWAY4, 9999))
+    with pools(), slice_network(7) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind((GATEWAY4, 9999))
+        s.settimeout(0.3)
+        inside(one.netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(
+            b"true", (GATEWAY4, 9999)) and None)
+        assert s.recv(100) == b"true"
+        inside(one.netns, forge, "10.88.9.9")
+        try:
+            raise AssertionError(s.recv(100))
+        except TimeoutError:
+            pass
+
+
+def test_low_port_without_capability():
+    def bind():
+        os.setgroups([])
+        os.setresgid(200000, 200000, 200000)
+        os.setresuid(200000, 200000, 200000)
+        socket.create_server(("0.0.0.0", 80)).close()
+        return ping("127.0.0.1")
+    with pools(), slice_network(7) as one:
+        assert inside(one.netns, bind)
+
+
+def test_world_through_nat():
+    with internet() as world, pools(), slice_network(7) as one:
+        for far in ("192.0.2.2", "2001:db8::2"):
+            assert not inside(one.netns, ping, far, 0.3), f"reaches {far} without NAT"
+        call("cnl_nat_install", both_pools(), c.c_size_t(2), b"sl-")
+        call("cnl_nat_install", both_pools(), c.c_size_t(2), b"sl-")
+        rules = nft()
+        assert rules.count("table ") == 1 and rules.count("masquerade") == 2, rules
+        for far, near, own in (("192.0.2.2", "192.0.2.1", address4(7)),
+                               ("2001:db8::2", "2001:db8::1", address6(7))):
+            assert inside(one.netns, ping, far), far
+            with echo_server(world, far):
+                assert inside(one.netns, seen_as, far) == near, "is masqueraded"
+        with slice_network(8) as two, echo_server(two.netns, address4(8)):
+            assert inside(one.netns, seen_as, address4(8)) == address4(7), "slices are not"
+        call("cnl_nat_remove")
+        call("cnl_nat_remove")
+        assert "table" not in nft()
+
+
+def test_nat_rules_read_as_meant():
+    call("cnl_nat_install", both_pools(), c.c_size_t(2), b"sl-")
+    rules = nft()
+    call("cnl_nat_remove")
+    for part in ("table inet slices", "type nat hook postrouting priority srcnat",
+                 'ip saddr 10.88.0.0/16 oifname != "sl-*" masquerade',
+                 'ip6 saddr fd88::/64 oifname != "sl-*" masquerade'):
+        assert part in rules, rules
+
+
+def test_dead_address_does_not_leave_by_the_uplink():
+    with internet(), pools():
+        assert ip("route", "show", "10.88.0.0/16")[0]["type"] == "unreachable"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            try:
+                s.connect(("10.88.7.7", 9))
+                raise AssertionError("routed")
+            except OSError as error:
+                assert error.errno == errno.EHOSTUNREACH
+
+
+def test_one_family():
+    for options in ({"ipv4": False}, {"ipv6": False}):
+        with pools(), slice_network(7, **options) as made:
+            found = ip("address", "show", "dev", "eth0", netns=made.netns)[0]["addr_info"]
+            assert len(found) == 1
+            assert ping(found[0]["local"])
+
+
+def test_lists_counts_and_deletes():
+    with pools(), slice_network(7), slice_network(8), slice_network(9, name="other"):
+        assert names() == (["sl-7", "sl-8"], 2), names()
+        assert names(b"nothing") == ([], 0)
+        few, count = ((c.c_char * 16) * 1)(), c.c_size_t()
+        call("cnl_link_list", context, b"sl-", few, c.c_size_t(1), c.byref(count))
+        assert count.value == 2
+        before = statistics("sl-7")
+        assert ping(address4(7))
+        after = statistics("sl-7")
+        assert after.sent_packets == before.sent_packets + 1
+        assert after.received_bytes > before.received_bytes
+        raises(errno.ENODEV, statistics, "sl-none")
+        call("cnl_link_delete", context, b"sl-7")
+        call("cnl_link_delete", context, b"sl-7")
+        many = ((c.c_char * 16) * 3)()
+        for slot, name in zip(many, (b"sl-7", b"sl-8", b"sl-none")):
+            slot.value = name
+        call("cnl_link_delete_many", context, many, c.c_size_t(3))
+        assert names() == ([], 0) and names(b"other")[1] == 1
+
+
+def test_closing_the_namespace_deletes_the_link():
+    with pools():
+        with namespace() as made:
+            call("cnl_link_create", context, c.byref(made), c.byref(link(7)))
+        deadline = time.monotonic() + 5
+        while names()[1] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert names()[1] == 0
+
+
+def test_bad_links_are_refused_and_leave_nothing():
+    def create(made, request):
+        call("cnl_link_create", context, c.byref(made), c.byref(request))
+    with pools(), namespace() as made, slice_network(7), namespace() as other:
+        before = census()
+        assert raises(errno.EEXIST, create, made, link(8, name="sl-7")).operation == \
+            "create link pair"
+        taken = link(8)
+        taken.ipv4.slice = octets(address4(7))
+        assert raises(errno.EEXIST, create, made, taken).operation == "add IPv4 route to slice"
+        lost = link(8)
+        lost.ipv6.gateway = octets("fd88::99")  # a gateway that no pool has
+        failure = raises(errno.EINVAL, create, made, lost)
+        assert failure.operation == "add IPv6 route to slice" and ":" in failure.detail, failure
+        for name in ("", "a/b", "a b", "..", "a:b", "ä"):
+            request = link(8)
+            request.name = name.encode()
+            raises(errno.EINVAL, create, made, request)
+        request = link(8)
+        c.memmove(c.byref(request), b"n" * 16, 16)
+        raises(errno.ENAMETOOLONG, create, made, request)
+        raises(errno.EINVAL, create, made, link(8, mtu=1000))
+        raises(errno.EINVAL, create, made, link(8, mtu=100000))
+        raises(errno.EINVAL, create, made, link(8, ipv4=False, ipv6=False))
+        multicast = link(8)
+        multicast.slice_mac[0] = 1
+        raises(errno.EINVAL, create, made, multicast)
+        raises(errno.EBADF, create, Namespace(-1, -1), link(8))
+        assert census() == before, (census(), before)
+        create(made, link(8))
+        assert raises(errno.EEXIST, create, made, link(9)).operation == "create link pair"
+        assert names()[0] == ["sl-7", "sl-8"]
+        call("cnl_link_delete", context, b"sl-8")
+        create(made, link(8))  # the namespace can be used again
+        call("cnl_link_delete", context, b"sl-8")
+
+
+def test_bad_pools_are_refused():
+    def check(*arguments):
+        call("cnl_pool_check", context, c.byref(pool(*arguments)))
+    four, six = socket.AF_INET, socket.AF_INET6
+    with internet():
+        failure = raises(errno.EADDRINUSE, check, four, "192.0.0.0", 16, "192.0.0.1")
+        assert failure.detail.endswith("up0"), failure
+        raises(errno.EADDRINUSE, check, four, "192.0.2.128", 25, "192.0.2.129")
+        raises(errno.EADDRINUSE, check, six, "2001:db8::", 112, "2001:db8::9")
+        raises(errno.EADDRINUSE, check, four, "127.1.0.0", 16, "127.1.0.1")
+        raises(errno.EINVAL, check, four, POOL4, 4, GATEWAY4)
+        raises(errno.EINVAL, check, four, POOL4, 32, POOL4)
+        raises(errno.EINVAL, check, four, POOL4, 16, "10.89.0.1")
+        raises(errno.EINVAL, check, 77)
+        check(four)
+        check(six)
+        run("ip", "address", "add", GATEWAY4 + "/32", "dev", "up0")
+        raises(errno.EADDRINUSE, check, four)
+    with pools(), slice_network(7):  # installed, with links: still its own
+        check(four)
+        check(six)
+        for each in both_pools():
+            call("cnl_pool_install", context, c.byref(each))
+
+
+def test_uplinks():
+    found, count = (Uplink * 8)(), c.c_size_t()
+    call("cnl_uplinks", context, found, c.byref(count))
+    assert count.value == 0
+    with internet():
+        run("ip", "-6", "route", "delete", "default")
+        call("cnl_uplinks", context, found, c.byref(count))
+        one = found[0]
+        assert (count.value, one.name, one.ipv4, one.ipv6) == (1, b"up0", True, False)
+
+
+def test_forwarding_comes_and_goes():
+    paths = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+    previous, second = Forwarding(), Forwarding()
+    before = [sysctl(path) for path in paths]
+    for path in paths:
+        pathlib.Path("/proc/sys", path).write_text("0")
+    with internet():
+        call("cnl_forwarding_enable", context, c.c_bool(True), c.byref(previous))
+        assert [sysctl(path) for path in paths] == [["1"], ["1"]]
+        assert not previous.ipv4 and not previous.ipv6 and previous.accept_ra_count == 1
+        assert sysctl("net/ipv6/conf/up0/accept_ra") == ["2"]
+        call("cnl_forwarding_enable", context, c.c_bool(True), c.byref(second))
+        assert second.ipv4 and second.ipv6 and second.accept_ra_count == 0
+        call("cnl_forwarding_restore", context, c.byref(previous))
+        assert [sysctl(path) for path in paths] == [["0"], ["0"]]
+        assert sysctl("net/ipv6/conf/up0/accept_ra") == ["1"]
+    for path, value in zip(paths, before):
+        pathlib.Path("/proc/sys", path).write_text(value[0])
+
+
+def test_threads_with_a_context_each():
+    problems = []
+
+    def work(first):
+        mine, error = c.c_void_p(), Error()
+        assert shim.cnl_open(c.byref(mine), c.byref(error)) == 0, error
+        try:
+            for number in range(first, first + 10):
+                with namespace() as made:
+                    call("cnl_link_create", mine, c.byref(made), c.byref(link(number)))
+                    assert ping(address4(number)) and ping(address6(number)), number
+                    call("cnl_link_delete", mine, f"sl-{number}".encode())
+        except Exception as problem:
+            problems.append(problem)
+        finally:
+            shim.cnl_close(mine)
+
+    with pools():
+        threads = [threading.Thread(target=work, args=(first,)) for first in (100, 200, 300, 400)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not problems, problems
+
+
+def test_nothing_is_left_after_fifty_cycles():
+    def cycle(number):
+        with slice_network(number):
+            pass
+    with pools():
+        cycle(7)
+        before = census()
+        for number in range(10, 60):
+            cycle(number)
+        assert census() == before, (before, census())
+
+
+# --- Running
+
+def benchmark():
+    """Milliseconds for one slice's network with 0 and with 500 there."""
+    def build(number):
+        made, start = Namespace(), time.perf_counter()
+        call("cnl_namespace_create", c.c_bool(True), c.byref(made))
+        middle = time.perf_counter()
+        call("cnl_link_create", context, c.byref(made), c.byref(link(number)))
+        return made, (middle - start) * 1000, (time.perf_counter() - middle) * 1000
+
+    def median(values):
+        return sorted(values)[len(values) // 2]
+
+    with pools():
+        built = [build(number) for number in range(2, 532)]
+        for label, part in (("0-29", built[:30]), ("500-529", built[500:])):
+            print(f"  {label} present: namespace {median([b[1] for b in part]):.2f} ms, "
+                  f"link {median([b[2] for b in part]):.2f} ms")
+        start = time.perf_counter()
+        call("cnl_link_delete", context, b"sl-2")
+        one = (time.perf_counter() - start) * 1000
+        many = ((c.c_char * 16) * 200)()
+        for index in range(200):
+            many[index].value = f"sl-{index + 3}".encode()
+        start = time.perf_counter()
+        call("cnl_link_delete_many", context, many, c.c_size_t(200))
+        print(f"  delete one: {one:.1f} ms; 200 together: "
+              f"{(time.perf_counter() - start) * 1000:.1f} ms")
+        left, start = names()[1], time.perf_counter()
+        for made, _, _ in built:
+            shim.cnl_namespace_close(c.byref(made))
+        closed = (time.perf_counter() - start) * 1000
+        while names()[1]:
+            time.sleep(0.01)
+        print(f"  close {len(built)} namespaces ({left} with links): {closed:.1f} ms; "
+              f"all gone after {(time.perf_counter() - start) * 1000:.0f} ms")
+
+
+def main():
+    global shim
+    assert os.geteuid() == 0, "must be root"
+    shim = load_shim()
+    assert libc.unshare(CLONE_NEWNET) == 0, "cannot make a network namespace"
+    run("ip", "link", "set", "lo", "up")
+    pathlib.Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 4294967294")
+    error = Error()
+    assert shim.cnl_open(c.byref(context), c.byref(error)) == 0, error
+    empty = census()
+    previous = Forwarding()
+    call("cnl_forwarding_enable", context, c.c_bool(True), c.byref(previous))
+    if "--benchmark" in sys.argv:
+        return benchmark()
+    passed, failed = 0, 0
+    for name, test in [item for item in globals().items() if item[0].startswith("test_")]:
+        before = os.readlink("/proc/thread-self/ns/net")
+        try:
+            test()
+            left = census()
+            assert left == empty, f"left behind: {left}, before: {empty}"
+            assert os.readlink("/proc/thread-self/ns/net") == before
+            passed += 1
+            print(f"ok      {name}")
+        except Exception:
+            failed += 1
+            print(f"FAILED  {name}")
+            traceback.print_exc(file=sys.stdout)
+    shim.cnl_close(context)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+import SliceConfiguration
+import SliceModel
+import Testing
+
+@Suite struct NodePolicyFileTests {
+  @Test func anEmptyFileIsTheDefault() throws {
+    for text in ["", "[network]\n[ids]\n"] {
+      #expect(try NodePolicyFile.parse(text: text, fileName: "node.toml") == NodePolicy())
+    }
+  }
+
+  @Test func readsEveryKey() throws {
+    let policy = try NodePolicyFile.parse(
+      text: """
+        admin-group = "slice-admins"
+        allow-unenforced = true
+        [network]
+        pool4 = "10.9.0.0/16"
+        pool6 = "fd00:1::/64"
+        name-servers = ["192.0.2.53", "2001:DB8:0::53"]
+        [ids]
+        first = 0x1000_0000
+        ranges = 16
+        """, fileName: "node.toml")
+    var expected = NodePolicy()
+    expected.adminGroup = "slice-admins"
+    expected.allowUnenforced = true
+    expected.addresses4 = try #require(AddressPool4("10.9.0.0/16"))
+    expected.addresses6 = try #require(AddressPool6("fd00:1::/64"))
+    expected.nameServers = ["192.0.2.53", "2001:db8::53"]
+    expected.firstUserID = 0x1000_0000
+    expected.userIDRanges = 16
+    #expect(policy == expected)
+  }
+
+  @Test(arguments: [(65_536, 65_534), (4_294_836_224, 1), (131_072, 1)])
+  func acceptsTheBoundsOfIDs(first: Int, ranges: Int) throws {
+    let policy = try NodePolicyFile.parse(
+      text: "ids = { first = \(first), ranges = \(ranges) }", fileName: "node.toml")
+    #expect(Int(policy.firstUserID) == first)
+    #expect(policy.userIDRanges == ranges)
+    #expect(UInt64(first) + UInt64(ranges) * 65_536 < UInt64(UInt32.max))
+  }
+
+  @Test(arguments: [
+    BadText(
+      "admin-group = 5", "1:15: admin-group: expected the name of a group, in quotes, found 5"),
+    BadText("admin-group = \"a b\"", "1:15: admin-group: expected the name of a group"),
+    BadText("admin-group = \"\"", "1:15: admin-group: expected the name of a group"),
+    BadText(
+      "allow-unenforced = \"yes\"", "1:20: allow-unenforced: expected true or false, found 'yes'"),
+    BadText(
+      "admingroup = \"a\"", "1:1: unknown key 'admingroup'", hint: "did you mean 'admin-group'?"),
+    BadText("xyz = 1", "1:1: unknown key 'xyz'", hint: "known here: admin-group, allow-unenforced"),
+    BadText("network = 1", "1:11: network: expected a table, found 1"),
+    BadText(
+      "[network]\npool = 1", "2:1: unknown key 'network.pool'", hint: "did you mean 'pool4'?"),
+    BadText("[network]\npool4 = \"10.0.0.1/8\"", "2:9: network.pool4: expected an IPv4 network"),
+    BadText("[network]\npool4 = \"fd00::/64\"", "2:9: network.pool4: expected an IPv4 network"),
+    BadText("[network]\npool6 = \"fd00::\"", "2:9: network.pool6: expected an IPv6 network"),
+    BadText(
+      "[network]\nname-servers = \"192.0.2.1\"",
+      "2:16: network.name-servers: expected an array of addresses, in quotes, found '192.0.2.1'"),
+    BadText(
+      "[network]\nname-servers = [\"192.0.2.1\",\n  \"dns.example\"]",
+      "3:3: network.name-servers: expected an IPv4 or IPv6 address, in quotes, "
+        + "found 'dns.example'"),
+    BadText(
+      "[network]\nname-servers = [\"192.0.2.1\\nnameserver 192.0.2.2\"]",
+      "2:17: network.name-servers: expected an IPv4 or IPv6 address"),
+    BadText("[ids]\nfirst = 65537", "2:9: ids.first: expected a multiple of 65536, found 65537"),
+    BadText("[ids]\nfirst = 0", "2:9: ids.first: expected a whole number from 65536 to 4294836224"),
+    BadText("[ids]\nfirst = -65536", "2:9: ids.first: expected a whole number"),
+    BadText("[ids]\nfirst = \"65536\"", "2:9: ids.first: expected a whole number"),
+    BadText("[ids]\nfirst = 4294901760", "2:9: ids.first: expected a whole number"),
+    BadText(
+      "[ids]\nranges = 0", "2:10: ids.ranges: expected a whole number from 1 to 45055, found 0"),
+    BadText(
+      "[ids]\nfirst = 65536\nranges = 65535",
+      "3:10: ids.ranges: expected a whole number from 1 to 65534"),
+    BadText(
+      "[ids]\nfirst = 4294836224", "2:9: ids.first: 8192 ranges of 65536 ids do not fit above it",
+      hint: "at most 1"),
+    BadText("a b", "1:3: syntax error"),
+  ])
+  func refuses(bad: BadText) {
+    let error = #expect(throws: SliceError.self) {
+      try NodePolicyFile.parse(text: bad.text, fileName: "node.toml")
+    }
+    check(error, bad, "node.toml", sourceLocation: #_sourceLocation)
+  }
+}
