@@ -17,6 +17,7 @@ let package = Package(
   targets: [
     // C shims, one concern each.
     .target(name: "CSystem", path: "CShims/system"),
+    .target(name: "CTerminal", path: "CShims/terminal"),
     .target(name: "CKernel", path: "CShims/kernel"),
     .target(name: "CLaunch", path: "CShims/launch"),
     .target(
@@ -62,7 +63,14 @@ let package = Package(
       ],
       swiftSettings: checked),
     .target(
-      name: "SliceClient", dependencies: ["SliceInterface", "Varlink", "SliceModel", "CSystem"],
+      name: "SliceClient",
+      dependencies: ["SliceInterface", "Varlink", "SliceModel", "Descriptor", "CTerminal"],
+      swiftSettings: checked),
+    .testTarget(
+      name: "SliceClientTests",
+      dependencies: [
+        "SliceClient", "SliceInterface", "Varlink", "SliceModel", "Descriptor", "slicectl",
+      ],
       swiftSettings: checked),
     .executableTarget(
       name: "sliced",
@@ -75,7 +83,8 @@ let package = Package(
     .executableTarget(
       name: "slicectl",
       dependencies: [
-        "SliceClient", "SliceConfiguration", "SliceRuntime",
+        "SliceClient", "SliceConfiguration", "SliceInterface", "SliceRuntime", "SliceModel",
+        "Descriptor",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: checked),

@@ -1,0 +1,55 @@
+import ArgumentParser
+import SliceClient
+import SliceModel
+
+/// A verb of the command line: what all have in common.
+protocol Verb: ParsableCommand {
+  var global: GlobalOptions { get }
+
+  /// What it is about to do, as an error says it: `create web`.
+  var operation: String { get }
+
+  /// Does it. Throws `SliceError`, and `ExitCode` for a status that is no failure of slicectl's.
+  func perform() throws
+}
+
+extension Verb {
+  func run() throws {
+    do {
+      try perform()
+    } catch let error as SliceError {
+      throw error.within(operation)
+    }
+  }
+
+  var supervisor: Supervisor { global.supervisor }
+  var output: Output { global.output }
+
+  /// Does something with every slice of `names`, goes on after a failure, and ends with the status
+  /// of the first one.
+  func forEach(
+    _ names: [String], _ verb: String, _ body: (SliceName) throws -> NamedResult
+  ) throws {
+    var results: [JSONValue] = []
+    var firstFailure: SliceError?
+    for name in names {
+      do {
+        let result = try body(SliceName(name))
+        results.append(result.json)
+        output.printPart(result.text)
+      } catch let error as SliceError {
+        ErrorOutput(isJSON: global.json)
+          .report(error.within("\(verb) \(name.escapedForTerminal)"))
+        firstFailure = firstFailure ?? error
+      }
+    }
+    if !results.isEmpty { output.printWhole(.array(results)) }
+    if let firstFailure { throw ExitCode(firstFailure.code.exitStatus) }
+  }
+}
+
+/// What became of one of several slices.
+struct NamedResult {
+  var text: String
+  var json: JSONValue
+}
