@@ -131,7 +131,7 @@ static long mount_inside(const struct walk *walk, const struct launch_operation 
     return mount;
 }
 
-// Clones what is at `source` (a descriptor, or a path below it) into a detached mount with
+// Clones what is at `source` into a detached mount with
 // `attributes` and attaches it at `place`.
 static long bind_over(int source, uint64_t attributes, long place) {
     long clone = raw(SYS_open_tree, source, "",
@@ -148,11 +148,15 @@ static long bind_over(int source, uint64_t attributes, long place) {
     return result;
 }
 
-static long bind_inside(const struct walk *walk, const struct launch_operation *op, int source) {
+// Binds the file (text) of the root, or without one the target itself, over the target.
+static long bind_inside(const struct walk *walk, const struct launch_operation *op) {
     long place = open_inside(walk->root, op->target, O_PATH, 0);
     if (place < 0)
         return place == -ENOENT && (op->flags & LAUNCH_IF_PRESENT) ? 0 : place;
-    long result = bind_over(source >= 0 ? source : (int)place, op->value, place);
+    long source = op->text ? open_inside(walk->root, op->text, O_PATH, 0) : place;
+    long result = source < 0 ? source : bind_over((int)source, op->value, place);
+    if (source >= 0 && source != place)
+        close_fd((int)source);
     close_fd((int)place);
     return result;
 }
@@ -309,9 +313,8 @@ static long run(struct walk *walk, const struct launch_operation *op) {
     case LAUNCH_MAKE_DEVICE:
         return make_node(walk, op);
     case LAUNCH_MASK_FILE:
-        return bind_inside(walk, op, op->descriptor);
     case LAUNCH_REMOUNT:
-        return bind_inside(walk, op, -1);
+        return bind_inside(walk, op);
     case LAUNCH_PIVOT:
         return pivot(walk);
     case LAUNCH_HOSTNAME:

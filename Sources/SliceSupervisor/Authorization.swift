@@ -28,17 +28,17 @@ extension Authorization.Subject {
   }
 
   /// Refuses the slice of somebody else.
-  func require(_ record: SliceRecord, to verb: String) throws(SliceError) {
+  func require(_ record: SliceRecord) throws(SliceError) {
     guard maySee(record) else {
       throw SliceError(
-        .refused, "\(verb) \(record.name): the slice belongs to another user",
+        .refused, "slice '\(record.name)' belongs to another user",
         hint: "its owner, root and the node's administrators may")
     }
   }
 
-  func requireAdministrator(to verb: String) throws(SliceError) {
+  func requireAdministrator() throws(SliceError) {
     guard isAdministrator else {
-      throw SliceError(.refused, "\(verb): administrators only", hint: "try it as root")
+      throw SliceError(.refused, "only administrators may do that", hint: "try it as root")
     }
   }
 }

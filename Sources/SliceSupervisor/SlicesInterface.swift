@@ -102,9 +102,9 @@ struct Request {
   var reports: SliceReports { SliceReports(node: node) }
 
   /// The slice of this name, if the caller may touch it.
-  func authorizedSlice(_ text: String, to verb: String) throws(SliceError) -> SliceName {
+  func authorizedSlice(_ text: String) throws(SliceError) -> SliceName {
     let name = try SliceName(text)
-    try subject.require(try node.record(name), to: verb)
+    try subject.require(try node.record(name))
     return name
   }
 

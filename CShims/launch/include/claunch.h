@@ -45,7 +45,7 @@ enum launch_operation_kind {
     LAUNCH_MAKE_SYMLINK,
     // Character device (target) with permissions (value) and number (device).
     LAUNCH_MAKE_DEVICE,
-    // Hides the file (target) behind a bind mount of (descriptor), which is /dev/null.
+    // Hides the file (target) behind a bind mount of the file (text), both in the root.
     LAUNCH_MASK_FILE,
     // Mounts (target) on itself with MOUNT_ATTR_* (value), which include MOUNT_ATTR_RDONLY.
     LAUNCH_REMOUNT,

@@ -135,7 +135,7 @@ final class CompiledPlan {
       operation.device = kernel_device_number(major, minor)
       return operation
     case .maskFile(let target, let null):
-      var operation = pathOperation(LAUNCH_MASK_FILE, target, descriptor: null)
+      var operation = pathOperation(LAUNCH_MASK_FILE, target, text: null)
       operation.flags = UInt32(LAUNCH_IF_PRESENT.rawValue)
       return operation
     case .remount(let target, let attributes):

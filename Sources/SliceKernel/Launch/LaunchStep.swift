@@ -17,8 +17,8 @@ public enum LaunchStep: Sendable {
   case makeFile(String, mode: UInt32)
   case makeSymlink(String, to: String)
   case makeDevice(String, major: UInt32, minor: UInt32, mode: UInt32)
-  /// Hides a file behind /dev/null, of which the descriptor is one.
-  case maskFile(String, with: SharedFD)
+  /// Hides a file behind another of the root, which is /dev/null.
+  case maskFile(String, with: String)
   case remount(String, MountAttributes)
   case pivotRoot
   case setHostname(String)

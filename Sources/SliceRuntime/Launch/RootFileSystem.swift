@@ -12,8 +12,6 @@ struct RootFileSystem {
   /// Trees of the host shown read-only at places of the root.
   let hostTrees: [(tree: SharedFD, place: String)]
   let mounts: [TemporaryMount]
-  /// /dev/null of the host.
-  let null: SharedFD
   let range: IDRange
 
   var steps: [LaunchStep] {
@@ -137,7 +135,7 @@ struct RootFileSystem {
     let empty = FileSystem(
       "tmpfs", [.init("mode", "0555"), .init("size", "4k"), .init("nr_inodes", "2")],
       kernelAttributes.union(.readOnly))
-    return Self.maskedFiles.map { .maskFile($0, with: null) }
+    return Self.maskedFiles.map { .maskFile($0, with: "dev/null") }
       + Self.maskedDirectories.map { .mount(empty, on: $0, ifPresent: true) }
       + Self.readOnlyDirectories.map { .remount($0, kernelAttributes.union(.readOnly)) }
   }

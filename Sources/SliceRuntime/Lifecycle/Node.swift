@@ -124,34 +124,29 @@ public final class Node: Sendable {
   public func create(
     _ name: SliceName, spec: SliceSpec, caller: Caller, start: Bool
   ) throws(SliceError) -> SliceRecord {
-    let operation = "create \(name)"
-    do {
-      try spec.validate()
-      let unenforced = try enforcement(of: spec)
-      let image = try images.resolve(spec.image).identity
-      let (slice, number) = try reserve(name) { number in
-        SliceRecord(
-          name: name, owner: caller.user, ownerName: caller.name, createdAt: Clock.now, spec: spec,
-          image: image, number: number, unenforced: unenforced)
+    try spec.validate()
+    let unenforced = try enforcement(of: spec)
+    let image = try images.resolve(spec.image).identity
+    let (slice, number) = try reserve(name) { number in
+      SliceRecord(
+        name: name, owner: caller.user, ownerName: caller.name, createdAt: Clock.now, spec: spec,
+        image: image, number: number, unenforced: unenforced)
+    }
+    return try slice.gate.run("create", on: name) { () throws(SliceError) in
+      do throws(SliceError) {
+        try environment.build(slice.record)
+        try store.save(slice.record)
+        report(slice, "created", by: caller.name)
+        if start { try launch(slice, by: caller.name) }
+        return slice.record
+      } catch {
+        let leftovers = discard(slice)
+        notify(
+          NodeEvent(
+            slice: name, kind: "create-failed", by: caller.name,
+            details: ["number": "\(number)", "reason": error.message]))
+        throw error.leaving(leftovers)
       }
-      return try slice.gate.run("create", on: name) { () throws(SliceError) in
-        do throws(SliceError) {
-          try environment.build(slice.record)
-          try store.save(slice.record)
-          report(slice, "created", by: caller.name)
-          if start { try launch(slice, by: caller.name) }
-          return slice.record
-        } catch {
-          let leftovers = discard(slice)
-          notify(
-            NodeEvent(
-              slice: name, kind: "create-failed", by: caller.name,
-              details: ["number": "\(number)", "reason": error.message]))
-          throw error.leaving(leftovers)
-        }
-      }
-    } catch {
-      throw error.within(operation)
     }
   }
 
@@ -209,26 +204,22 @@ public final class Node: Sendable {
   /// Removes the slice and all that it used.
   public func destroy(_ name: SliceName, force: Bool, by user: String) throws(SliceError) {
     let slice = try self.slice(name)
-    do {
-      try slice.gate.run("destroy", on: name) { () throws(SliceError) in
-        guard table.withLock({ $0[name] === slice }) else {
-          throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
-        }
-        if slice.record.run != nil {
-          guard force else {
-            throw SliceError(
-              .failed, "it is running", hint: "'slicectl stop \(name)' first, or give --force")
-          }
-          try halt(slice, graceMilliseconds: 0, by: user)
-        }
-        let leftovers = discard(slice)
-        guard leftovers.isEmpty else {
-          throw SliceError(.failed, "not everything could be removed").leaving(leftovers)
-        }
-        report(slice, "destroyed", by: user)
+    try slice.gate.run("destroy", on: name) { () throws(SliceError) in
+      guard table.withLock({ $0[name] === slice }) else {
+        throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
       }
-    } catch {
-      throw error.within("destroy \(name)")
+      if slice.record.run != nil {
+        guard force else {
+          throw SliceError(
+            .failed, "it is running", hint: "'slicectl stop \(name)' first, or give --force")
+        }
+        try halt(slice, graceMilliseconds: 0, by: user)
+      }
+      let leftovers = discard(slice)
+      guard leftovers.isEmpty else {
+        throw SliceError(.failed, "not everything could be removed").leaving(leftovers)
+      }
+      report(slice, "destroyed", by: user)
     }
   }
 
@@ -274,7 +265,9 @@ public final class Node: Sendable {
       try store.save(slice.record)
     }
     notify(
-      NodeEvent(slice: nil, owner: nil, kind: "stopped-all", by: user, details: ["count": "\(running.count)"]))
+      NodeEvent(
+        slice: nil, owner: nil, kind: "stopped-all", by: user,
+        details: ["count": "\(running.count)"]))
     return running.count
   }
 
@@ -313,17 +306,13 @@ public final class Node: Sendable {
     _ verb: String, _ name: SliceName, _ body: (ManagedSlice) throws(SliceError) -> Void
   ) throws(SliceError) -> SliceRecord {
     let slice = try self.slice(name)
-    do {
-      return try slice.gate.run(verb, on: name) { () throws(SliceError) in
-        // It may have been destroyed while this waited.
-        guard table.withLock({ $0[name] === slice }) else {
-          throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
-        }
-        try body(slice)
-        return slice.record
+    return try slice.gate.run(verb, on: name) { () throws(SliceError) in
+      // It may have been destroyed while this waited.
+      guard table.withLock({ $0[name] === slice }) else {
+        throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
       }
-    } catch {
-      throw error.within("\(verb) \(name)")
+      try body(slice)
+      return slice.record
     }
   }
 
@@ -424,7 +413,8 @@ public final class Node: Sendable {
     let exit = status?.state == .exited ? status?.exit : nil
     slice.ended(
       SliceRecord.End(
-        at: Clock.now, exitCode: exit.flatMap { if case .exited(let code) = $0 { code } else { nil } },
+        at: Clock.now,
+        exitCode: exit.flatMap { if case .exited(let code) = $0 { code } else { nil } },
         // Without a last word slice-init itself was killed.
         signal: exit.map { if case .signaled(let number) = $0 { number } else { nil } } ?? SIGKILL,
         stopped: wanted == .stopped, reason: nil))
@@ -465,13 +455,16 @@ public final class Node: Sendable {
         finish(name)
       } else {
         slice.ended(
-          SliceRecord.End(at: Clock.now, exitCode: nil, signal: SIGKILL, stopped: false, reason: "the host was restarted"))
+          SliceRecord.End(
+            at: Clock.now, exitCode: nil, signal: SIGKILL, stopped: false,
+            reason: "the host was restarted"))
         if record.wanted == .running { restart.append(slice) }
       }
     }
     let living = Set(self.records().filter { $0.run != nil }.map(\.name))
     for what in environment.removeOrphans(
-      directories: orphans, living: living, numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
+      directories: orphans, living: living,
+      numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
     {
       notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
     }

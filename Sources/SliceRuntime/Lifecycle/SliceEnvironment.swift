@@ -206,7 +206,7 @@ struct SliceEnvironment: Sendable {
     return RootFileSystem(
       stage: layout.stage, image: image, upper: place.upper, work: place.work,
       hostTrees: record.image.usesHostPrograms ? try hostTrees(identity) : [],
-      mounts: record.spec.mounts, null: null, range: identity.range)
+      mounts: record.spec.mounts, range: identity.range)
   }
 
   /// The host's programs. Where their file system cannot map owners they are shown unmapped: files

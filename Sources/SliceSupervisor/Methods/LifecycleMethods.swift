@@ -16,29 +16,29 @@ extension Request {
 
   func start() throws {
     let parameters = try call.parameters(as: NameParameters.self)
-    let name = try authorizedSlice(parameters.name, to: "start")
+    let name = try authorizedSlice(parameters.name)
     try reply(node.start(name, by: userName))
   }
 
   func stop() throws {
-    let (name, grace) = try stopParameters(verb: "stop")
+    let (name, grace) = try stopParameters()
     try reply(node.stop(name, graceMilliseconds: grace, by: userName))
   }
 
   func restart() throws {
-    let (name, grace) = try stopParameters(verb: "restart")
+    let (name, grace) = try stopParameters()
     try reply(node.restart(name, graceMilliseconds: grace, by: userName))
   }
 
-  private func stopParameters(verb: String) throws -> (SliceName, UInt32) {
+  private func stopParameters() throws -> (SliceName, UInt32) {
     let parameters = try call.parameters(as: StopCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name, to: verb)
+    let name = try authorizedSlice(parameters.name)
     return (name, min(parameters.timeoutMilliseconds ?? Self.defaultGrace, Self.longestGrace))
   }
 
   func kill() throws {
     let parameters = try call.parameters(as: KillCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name, to: "kill")
+    let name = try authorizedSlice(parameters.name)
     guard (1...64).contains(parameters.signal) else {
       throw SliceError(.usage, "\(parameters.signal) is not a signal", hint: "signals are 1 to 64")
     }
@@ -48,25 +48,25 @@ extension Request {
 
   func setPaused(_ paused: Bool) throws {
     let parameters = try call.parameters(as: NameParameters.self)
-    let name = try authorizedSlice(parameters.name, to: paused ? "pause" : "resume")
+    let name = try authorizedSlice(parameters.name)
     try reply(node.setPaused(name, paused, by: userName))
   }
 
   func destroy() throws {
     let parameters = try call.parameters(as: DestroyCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name, to: "destroy")
+    let name = try authorizedSlice(parameters.name)
     try node.destroy(name, force: parameters.force, by: userName)
     try call.reply(Empty())
   }
 
   func set() throws {
     let parameters = try call.parameters(as: SetCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name, to: "set")
+    let name = try authorizedSlice(parameters.name)
     try reply(node.set(name, changes: parameters.changes, by: userName))
   }
 
   func stopAll() throws {
-    try subject.requireAdministrator(to: "stop-all")
+    try subject.requireAdministrator()
     try call.reply(StopAllCall.Reply(stopped: node.stopAll(by: userName)))
   }
 }

@@ -12,7 +12,7 @@ extension Request {
 
   func inspect() throws {
     let parameters = try call.parameters(as: NameParameters.self)
-    let name = try authorizedSlice(parameters.name, to: "inspect")
+    let name = try authorizedSlice(parameters.name)
     try call.reply(InspectCall.Reply(slice: reports.inspection(node.record(name))))
   }
 
@@ -21,7 +21,7 @@ extension Request {
     let all = node.records()
     let wanted: [SliceRecord]
     if let text = parameters.name {
-      wanted = [try node.record(authorizedSlice(text, to: "shares"))]
+      wanted = [try node.record(authorizedSlice(text))]
     } else {
       wanted = all.filter(subject.maySee)
     }
@@ -30,7 +30,7 @@ extension Request {
 
   func wait() throws {
     let parameters = try call.parameters(as: NameParameters.self)
-    let name = try authorizedSlice(parameters.name, to: "wait")
+    let name = try authorizedSlice(parameters.name)
     let end = try node.awaitEnd(name) { call.isHungUp }
     var reply = WaitCall.Reply(exitCode: nil, signal: nil)
     switch end?.status {
@@ -38,7 +38,7 @@ extension Request {
     case .signaled(let number): reply.signal = number
     case nil:
       throw SliceError(
-        .failed, "wait \(name): it has not been run",
+        .failed, "it has not been run",
         hint: end?.reason ?? "'slicectl start \(name)' starts it")
     }
     try call.reply(reply)
@@ -51,7 +51,7 @@ extension Request {
 
   func logs() throws {
     let parameters = try call.parameters(as: LogsCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name, to: "logs")
+    let name = try authorizedSlice(parameters.name)
     let reader = LogReader(node.layout.slice(name))
     let since = parameters.sinceUnixSeconds.map {
       Clock.text(UInt64(max(0, min($0, 4e9)) * 1e9))
