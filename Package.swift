@@ -58,6 +58,7 @@ let package = Package(
       name: "SliceSupervisor",
       dependencies: [
         "SliceRuntime", "SliceConfiguration", "SliceInterface", "Varlink", "SliceModel",
+        "SliceKernel", "Descriptor", "CKernel",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: checked),
@@ -74,7 +75,9 @@ let package = Package(
     .executableTarget(
       name: "sliced",
       dependencies: [
-        "SliceSupervisor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "SliceSupervisor", "SliceModel",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: checked),
     .executableTarget(

@@ -18,6 +18,8 @@ public struct Caller: Sendable, Hashable {
 /// What happens to slices, for whoever records it. `kind` is a word of slicectl(1), "EVENTS".
 public struct NodeEvent: Sendable {
   public var slice: SliceName?
+  /// Of the slice.
+  public var owner: UInt32?
   public var kind: String
   public var by: String?
   public var details: [String: String]
@@ -136,7 +138,7 @@ public final class Node: Sendable {
         do throws(SliceError) {
           try environment.build(slice.record)
           try store.save(slice.record)
-          notify(NodeEvent(slice: name, kind: "created", by: caller.name, details: [:]))
+          report(slice, "created", by: caller.name)
           if start { try launch(slice, by: caller.name) }
           return slice.record
         } catch {
@@ -200,8 +202,7 @@ public final class Node: Sendable {
       }
       slice.update { $0.run?.paused = paused }
       try store.save(slice.record)
-      notify(
-        NodeEvent(slice: name, kind: paused ? "paused" : "resumed", by: user, details: [:]))
+      report(slice, paused ? "paused" : "resumed", by: user)
     }
   }
 
@@ -224,7 +225,7 @@ public final class Node: Sendable {
         guard leftovers.isEmpty else {
           throw SliceError(.failed, "not everything could be removed").leaving(leftovers)
         }
-        notify(NodeEvent(slice: name, kind: "destroyed", by: user, details: [:]))
+        report(slice, "destroyed", by: user)
       }
     } catch {
       throw error.within("destroy \(name)")
@@ -256,7 +257,7 @@ public final class Node: Sendable {
         $0.unenforced = unenforced
       }
       try store.save(slice.record)
-      notify(NodeEvent(slice: name, kind: "changed", by: user, details: changes))
+      report(slice, "changed", by: user, changes)
     }
   }
 
@@ -273,7 +274,7 @@ public final class Node: Sendable {
       try store.save(slice.record)
     }
     notify(
-      NodeEvent(slice: nil, kind: "stopped-all", by: user, details: ["count": "\(running.count)"]))
+      NodeEvent(slice: nil, owner: nil, kind: "stopped-all", by: user, details: ["count": "\(running.count)"]))
     return running.count
   }
 
@@ -299,6 +300,14 @@ public final class Node: Sendable {
   }
 
   // MARK: - Parts
+
+  private func report(
+    _ slice: ManagedSlice, _ kind: String, by user: String?, _ details: [String: String] = [:]
+  ) {
+    notify(
+      NodeEvent(
+        slice: slice.name, owner: slice.record.owner, kind: kind, by: user, details: details))
+  }
 
   private func perform(
     _ verb: String, _ name: SliceName, _ body: (ManagedSlice) throws(SliceError) -> Void
@@ -367,9 +376,7 @@ public final class Node: Sendable {
       slice.began(process, run)
       try store.save(slice.record)
       try watcher.watch(process, name: slice.name)
-      notify(
-        NodeEvent(
-          slice: slice.name, kind: "started", by: user, details: ["pid": "\(process.pid)"]))
+      report(slice, "started", by: user, ["pid": "\(process.pid)"])
     } catch {
       if slice.record.run == nil {
         slice.update {
@@ -428,7 +435,7 @@ public final class Node: Sendable {
       details["record"] = error.message
     }
     if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
-    notify(NodeEvent(slice: name, kind: "ended", by: nil, details: details))
+    report(slice, "ended", by: nil, details)
   }
 
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.
@@ -453,9 +460,7 @@ public final class Node: Sendable {
       if run.bootID == boot, let process = Self.living(run) {
         slice.adopt(process)
         try watcher.watch(process, name: name)
-        notify(
-          NodeEvent(
-            slice: name, kind: "adopted", by: nil, details: ["pid": "\(process.pid)"]))
+        report(slice, "adopted", by: nil, ["pid": "\(process.pid)"])
       } else if run.bootID == boot {
         finish(name)
       } else {
@@ -468,15 +473,13 @@ public final class Node: Sendable {
     for what in environment.removeOrphans(
       directories: orphans, living: living, numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
     {
-      notify(NodeEvent(slice: nil, kind: "orphan", by: nil, details: ["what": what]))
+      notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
     }
     for slice in restart {
       do {
         try launch(slice, by: "the node's start")
       } catch {
-        notify(
-          NodeEvent(
-            slice: slice.name, kind: "start-failed", by: nil, details: ["reason": error.message]))
+        report(slice, "start-failed", by: nil, ["reason": error.message])
       }
     }
   }

@@ -1,0 +1,44 @@
+import SliceModel
+import SliceRuntime
+import Varlink
+
+/// Who may do what: owners see and touch their own slices; administrators all.
+struct Authorization: Sendable {
+  let adminGroup: String?
+
+  /// A caller as the kernel named it (SO_PEERCRED).
+  struct Subject: Sendable {
+    let caller: Caller
+    let isAdministrator: Bool
+  }
+
+  func subject(_ peer: Peer) -> Subject {
+    let name = Accounts.userName(peer.uid)
+    let isAdministrator =
+      peer.uid == 0
+      || adminGroup.map { Accounts.isMember(name, primaryGroup: peer.gid, of: $0) } ?? false
+    return Subject(
+      caller: Caller(user: peer.uid, name: name), isAdministrator: isAdministrator)
+  }
+}
+
+extension Authorization.Subject {
+  func maySee(_ record: SliceRecord) -> Bool {
+    isAdministrator || record.owner == caller.user
+  }
+
+  /// Refuses the slice of somebody else.
+  func require(_ record: SliceRecord, to verb: String) throws(SliceError) {
+    guard maySee(record) else {
+      throw SliceError(
+        .refused, "\(verb) \(record.name): the slice belongs to another user",
+        hint: "its owner, root and the node's administrators may")
+    }
+  }
+
+  func requireAdministrator(to verb: String) throws(SliceError) {
+    guard isAdministrator else {
+      throw SliceError(.refused, "\(verb): administrators only", hint: "try it as root")
+    }
+  }
+}

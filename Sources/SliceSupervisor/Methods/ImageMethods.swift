@@ -1,0 +1,97 @@
+import SliceInterface
+import SliceKernel
+import SliceModel
+import SliceRuntime
+
+extension Request {
+  private func summary(_ image: StoredImage) -> ImageSummary {
+    let directory = image.digest.replacing(":", with: "-")
+    return ImageSummary(
+      name: image.names.first ?? image.digest, digest: image.digest, kind: .stored,
+      sizeBytes: image.bytes, entries: image.entries, importedAt: Clock.text(image.importedAt),
+      owner: image.ownerName,
+      command: image.defaults.command.isEmpty ? nil : image.defaults.command,
+      usedBy: node.users(ofImageDirectory: directory).filter(isVisible))
+  }
+
+  /// Names of others' slices are not shown.
+  private func isVisible(_ name: String) -> Bool {
+    guard let name = try? SliceName(name), let record = try? node.record(name) else {
+      return false  // destroyed meanwhile
+    }
+    return subject.maySee(record)
+  }
+
+  private func builtIn(_ name: String, _ kind: ImageSummary.Kind) -> ImageSummary {
+    ImageSummary(
+      name: name, digest: nil, kind: kind, sizeBytes: nil, entries: nil, importedAt: nil,
+      owner: nil, command: nil,
+      usedBy: node.records().filter { $0.image.name == name && subject.maySee($0) }.map(\.name))
+  }
+
+  private var builtIns: [ImageSummary] {
+    [builtIn(ImageStore.hostName, .host), builtIn(ImageStore.minimalName, .minimal)]
+  }
+
+  func imageList() throws {
+    try call.reply(ImageListCall.Reply(images: builtIns + node.images.all().map(summary)))
+  }
+
+  func imageInspect() throws {
+    let parameters = try call.parameters(as: NameParameters.self)
+    if let image = builtIns.first(where: { $0.name == parameters.name }) {
+      return try call.reply(ImageInspectCall.Reply(image: image))
+    }
+    try call.reply(ImageInspectCall.Reply(image: summary(stored(parameters.name))))
+  }
+
+  private func stored(_ reference: String) throws(SliceError) -> StoredImage {
+    guard let image = node.images.stored(reference) else {
+      throw SliceError(
+        .failed, "there is no image '\(reference.escapedForTerminal)'",
+        hint: "'slicectl image list' shows the images")
+    }
+    return image
+  }
+
+  func imageImport() throws {
+    let parameters = try call.parameters(as: ImageImportCall.Parameters.self)
+    let archive = SharedFD(try call.takeDescriptor(0, parameter: "archive"), label: "archive")
+    let form: ImageImport.Form =
+      switch parameters.kind {
+      case .tar: .tar
+      case .oci: .oci
+      }
+    if let tag = parameters.tag, tag.utf8.count > 256 || tag.utf8.contains(0) {
+      throw SliceError(.usage, "the tag is too long")
+    }
+    let image = try ImageImport(store: node.images, sandbox: interface.unpack).run(
+      form, tag: parameters.tag, archive: archive, name: parameters.name,
+      owner: subject.caller.user, ownerName: userName
+    ) { progress in
+      if call.wantsMore {
+        // A client that is gone shows as hung up just below.
+        try? call.replyContinues(
+          ImageImportCall.Reply(readBytes: progress.readBytes, entries: progress.entries))
+      }
+      return !call.isHungUp
+    }
+    try call.reply(ImageImportCall.Reply(image: summary(image)))
+  }
+
+  func imageRemove() throws {
+    let parameters = try call.parameters(as: NameParameters.self)
+    guard !builtIns.contains(where: { $0.name == parameters.name }) else {
+      throw SliceError(.refused, "image \(parameters.name) belongs to the runtime")
+    }
+    let image = try stored(parameters.name)
+    guard subject.isAdministrator || image.owner == subject.caller.user else {
+      throw SliceError(
+        .refused, "image \(parameters.name) belongs to \(image.ownerName)",
+        hint: "its owner, root and the node's administrators may remove it")
+    }
+    let users = node.users(ofImageDirectory: image.digest.replacing(":", with: "-"))
+    try node.images.remove(image, users: users)
+    try call.reply(Empty())
+  }
+}

@@ -1,0 +1,123 @@
+import Glibc
+import SliceInterface
+import SliceModel
+import SliceRuntime
+import Varlink
+
+extension Request {
+  func list() throws {
+    let visible = node.records().filter(subject.maySee)
+    try call.reply(ListCall.Reply(slices: visible.map(reports.summary)))
+  }
+
+  func inspect() throws {
+    let parameters = try call.parameters(as: NameParameters.self)
+    let name = try authorizedSlice(parameters.name, to: "inspect")
+    try call.reply(InspectCall.Reply(slice: reports.inspection(node.record(name))))
+  }
+
+  func shares() throws {
+    let parameters = try call.parameters(as: SharesCall.Parameters.self)
+    let all = node.records()
+    let wanted: [SliceRecord]
+    if let text = parameters.name {
+      wanted = [try node.record(authorizedSlice(text, to: "shares"))]
+    } else {
+      wanted = all.filter(subject.maySee)
+    }
+    try call.reply(SharesCall.Reply(slices: ShareReports(node: node).shares(wanted, among: all)))
+  }
+
+  func wait() throws {
+    let parameters = try call.parameters(as: NameParameters.self)
+    let name = try authorizedSlice(parameters.name, to: "wait")
+    let end = try node.awaitEnd(name) { call.isHungUp }
+    var reply = WaitCall.Reply(exitCode: nil, signal: nil)
+    switch end?.status {
+    case .exited(let code): reply.exitCode = Int32(code)
+    case .signaled(let number): reply.signal = number
+    case nil:
+      throw SliceError(
+        .failed, "wait \(name): it has not been run",
+        hint: end?.reason ?? "'slicectl start \(name)' starts it")
+    }
+    try call.reply(reply)
+  }
+
+  // MARK: - Streams
+
+  /// How long a follower sleeps between looks, milliseconds.
+  private static let followInterval: Int32 = 200
+
+  func logs() throws {
+    let parameters = try call.parameters(as: LogsCall.Parameters.self)
+    let name = try authorizedSlice(parameters.name, to: "logs")
+    let reader = LogReader(node.layout.slice(name))
+    let since = parameters.sinceUnixSeconds.map {
+      Clock.text(UInt64(max(0, min($0, 4e9)) * 1e9))
+    }
+    let (entries, position) = try reader.read(lines: parameters.lines, since: since)
+    guard parameters.follow else {
+      try replyInParts(entries)
+      return
+    }
+    try call.requireMore()
+    try sendInParts(entries)
+    var idle = false
+    while !call.isHungUp {
+      pause()
+      let more = try reader.more(position)
+      try sendInParts(more)
+      // A slice that has ended writes no more: one look after its end gets the last of it.
+      let ended = try node.record(name).run == nil
+      if ended && idle { break }
+      idle = ended
+    }
+    if !call.isHungUp { try call.reply(LogsCall.Reply(entries: [])) }
+  }
+
+  /// A message holds at most so many entries, or it could outgrow what a client takes.
+  private static let entriesPerReply = 500
+
+  private func sendInParts(_ entries: [LogEntry]) throws {
+    var rest = entries[...]
+    while !rest.isEmpty {
+      try call.replyContinues(LogsCall.Reply(entries: Array(rest.prefix(Self.entriesPerReply))))
+      rest = rest.dropFirst(Self.entriesPerReply)
+    }
+  }
+
+  private func replyInParts(_ entries: [LogEntry]) throws {
+    guard call.wantsMore, entries.count > Self.entriesPerReply else {
+      return try call.reply(LogsCall.Reply(entries: entries))
+    }
+    try sendInParts(entries.dropLast(Self.entriesPerReply))
+    try call.reply(LogsCall.Reply(entries: entries.suffix(Self.entriesPerReply)))
+  }
+
+  func events() throws {
+    let parameters = try call.parameters(as: EventsCall.Parameters.self)
+    var (batch, next) = interface.events.since(0, for: subject)
+    guard parameters.follow else {
+      return try call.reply(EventsCall.Reply(events: batch))
+    }
+    try call.requireMore()
+    while !call.isHungUp {
+      if !batch.isEmpty { try call.replyContinues(EventsCall.Reply(events: batch)) }
+      pause()
+      (batch, next) = interface.events.since(next, for: subject)
+    }
+  }
+
+  private func sendInParts(_ entries: ArraySlice<LogEntry>) throws {
+    try sendInParts(Array(entries))
+  }
+
+  /// Sleeps until the next look, or until the client hangs up.
+  private func pause() {
+    var entry = pollfd(
+      fd: call.hangUpDescriptor, events: Int16(truncatingIfNeeded: VarlinkCall.hangUpEvents),
+      revents: 0)
+    poll(&entry, 1, Self.followInterval)
+  }
+}

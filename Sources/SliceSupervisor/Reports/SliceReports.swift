@@ -1,0 +1,92 @@
+import SliceInterface
+import SliceModel
+import SliceRuntime
+
+/// A slice as the interface shows it.
+struct SliceReports: Sendable {
+  let node: Node
+
+  func summary(_ record: SliceRecord) -> SliceSummary {
+    let addresses = node.addresses(record)
+    let status = runningStatus(record)
+    return SliceSummary(
+      name: record.name, owner: record.ownerName, state: record.state, image: record.spec.image,
+      pid: record.run.map { Int($0.pid) }, ipv4: addresses?.ipv4.description,
+      ipv6: addresses?.ipv6?.description, createdAt: Clock.text(record.createdAt),
+      startedAt: (record.run?.startedAt).map(Clock.text),
+      restarts: status?.restarts ?? 0, lease: nil, unenforced: record.unenforced)
+  }
+
+  private func runningStatus(_ record: SliceRecord) -> ServiceStatus? {
+    guard record.run != nil, let name = try? SliceName(record.name) else { return nil }
+    return node.status(name)
+  }
+
+  /// All that is known; the keys are in slicectl(1), "INSPECT".
+  func inspection(_ record: SliceRecord) -> JSONValue {
+    let spec = record.spec
+    let status = runningStatus(record)
+    let addresses = node.addresses(record)
+    let summary = summary(record)
+    return .object([
+      "name": .string(record.name),
+      "owner": .string(record.ownerName),
+      "ownerId": JSONValue(record.owner),
+      "state": .string(record.state.rawValue),
+      "createdAt": .string(summary.createdAt),
+      "startedAt": JSONValue(summary.startedAt),
+      "pid": JSONValue(summary.pid),
+      "restarts": JSONValue(summary.restarts),
+      "image": .object([
+        "name": .string(record.image.name), "digest": JSONValue(record.image.digest),
+      ]),
+      "command": spec.command.map { .array($0.map(JSONValue.string)) } ?? .null,
+      "environment": .array(spec.environment.map(JSONValue.string)),
+      "user": JSONValue(spec.user),
+      "workdir": JSONValue(spec.workdir),
+      "restart": .string(spec.restart.rawValue),
+      "mounts": .array(
+        spec.mounts.map {
+          .object(["target": .string($0.target), "sizeBytes": JSONValue($0.sizeBytes)])
+        }),
+      "settings": .object(
+        Dictionary(
+          uniqueKeysWithValues: Key.allCases.map {
+            ($0.rawValue, JSONValue(spec.settings[$0]?.description))
+          })),
+      "unenforced": .array(record.unenforced.map(JSONValue.string)),
+      "network": .object([
+        "mode": .string(spec.settings.networkMode.rawValue),
+        "ipv4": JSONValue(addresses?.ipv4.description),
+        "ipv6": JSONValue(addresses?.ipv6?.description),
+        "link": addresses == nil || record.run == nil
+          ? .null : .string("sl-\(record.number)"),
+      ]),
+      "ids": .object([
+        "first": JSONValue(node.policy.firstUserID + UInt32(record.number) * IDRange.length),
+        "count": JSONValue(IDRange.length),
+      ]),
+      "cgroup": .string(cgroupPath(record)),
+      "service": .object([
+        "state": JSONValue(status.map { "\($0.state)" }),
+        "pid": JSONValue(status.flatMap { $0.servicePID == 0 ? nil : $0.servicePID }),
+        "logDroppedBytes": JSONValue(status?.logDroppedBytes),
+      ]),
+      "lastExit": lastExit(record.ended),
+      "usage": ShareReports(node: node).usage(record),
+    ])
+  }
+
+  private func cgroupPath(_ record: SliceRecord) -> String {
+    node.cgroup.slices.path + "/" + record.name
+  }
+
+  private func lastExit(_ end: SliceRecord.End?) -> JSONValue {
+    guard let end else { return .null }
+    return .object([
+      "at": .string(Clock.text(end.at)), "exitCode": JSONValue(end.exitCode),
+      "signal": JSONValue(end.signal), "stopped": .bool(end.stopped),
+      "reason": JSONValue(end.reason),
+    ])
+  }
+}
