@@ -296,6 +296,20 @@ import Testing
     #expect(supervisor.images["tree"] ?? 0 > 100_000)
   }
 
+  @Test func showsProgressOnATerminalAndClearsIt() throws {
+    let terminal = try PseudoTerminal(rows: 24, columns: 80)
+    files.write("file", String(repeating: "x", count: 100_000))
+    let pid = try ChildProcess.spawn(
+      [
+        Self.program, "image", "import", files.path, "--name", "tree", "--socket",
+        supervisor.socketPath,
+      ], ownSession: true, onTerminal: terminal.path)
+    let seen = terminal.read(until: "to use it")
+    #expect(ChildProcess.wait(pid) == 0)
+    #expect(seen.contains("importing: "))
+    #expect(seen.contains("\r\u{1B}[Ktree: "))
+  }
+
   @Test func importsStandardInput() throws {
     #expect(try run("image", "import", "-", "--name", "piped", input: "archive").status == 0)
     #expect(supervisor.images["piped"] == 7)
