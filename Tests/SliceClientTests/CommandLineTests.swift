@@ -100,7 +100,7 @@ import Testing
   }
 
   @Test func versionAndHelp() throws {
-    #expect(try run("--version").output == "slicectl \(sliceRuntimeVersion)\n")
+    #expect(try run("--version").output == "slicectl \(Version.text)\n")
     let help = try run("create", "--help")
     #expect(help.status == 0)
     #expect(help.output.contains("slicectl create web --image host"))
