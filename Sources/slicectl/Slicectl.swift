@@ -1,6 +1,7 @@
 import ArgumentParser
 import SliceClient
 import SliceInterface
+import SliceModel
 
 /// The command line as a whole. To add a verb: a file in Verbs/, and its type in the list here.
 struct Slicectl: ParsableCommand {
@@ -23,7 +24,7 @@ struct Slicectl: ParsableCommand {
       permission; 5 this host cannot enforce what was asked; 6 the supervisor does not answer; \
       7 timed out. exec, enter and wait give the command's own status.
       """,
-    version: "slicectl \(sliceRuntimeVersion)",
+    version: "slicectl \(Version.text)",
     groupedSubcommands: [
       CommandGroup(
         name: "Life cycle",

@@ -18,7 +18,7 @@ extension Verb {
     do {
       try perform()
     } catch let error as SliceError {
-      throw error.within(operation)
+      throw error.named(operation)
     }
   }
 
@@ -39,12 +39,19 @@ extension Verb {
         output.printPart(result.text)
       } catch let error as SliceError {
         ErrorOutput(isJSON: global.json)
-          .report(error.within("\(verb) \(name.escapedForTerminal)"))
+          .report(error.named("\(verb) \(name.escapedForTerminal)"))
         firstFailure = firstFailure ?? error
       }
     }
     if !results.isEmpty { output.printWhole(.array(results)) }
     if let firstFailure { throw ExitCode(firstFailure.code.exitStatus) }
+  }
+}
+
+extension SliceError {
+  /// The error with the operation before it, where the supervisor hasn't put it there already.
+  fileprivate func named(_ operation: String) -> SliceError {
+    message.hasPrefix("\(operation): ") ? self : within(operation)
   }
 }
 

@@ -62,7 +62,9 @@ final class PseudoTerminal: Sendable {
   init(rows: UInt16, columns: UInt16) throws(SystemError) {
     // What posix_openpt(3) and its friends do; Swift can't import them.
     descriptor = OwnedFD(
-      adopting: try checked("open", "/dev/ptmx") { open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC) })
+      adopting: try checked("open", "/dev/ptmx") {
+        open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
+      })
     var locked: Int32 = 0
     var number: Int32 = 0
     _ = ioctl(descriptor.rawValue, Self.setLock, &locked)

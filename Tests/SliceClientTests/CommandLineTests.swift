@@ -100,7 +100,7 @@ import Testing
   }
 
   @Test func versionAndHelp() throws {
-    #expect(try run("--version").output == "slicectl \(sliceRuntimeVersion)\n")
+    #expect(try run("--version").output == "slicectl \(Version.text)\n")
     let help = try run("create", "--help")
     #expect(help.status == 0)
     #expect(help.output.contains("slicectl create web --image host"))
@@ -294,6 +294,20 @@ import Testing
     #expect(result.output.hasPrefix("tree: "))
     #expect(result.errors.isEmpty)
     #expect(supervisor.images["tree"] ?? 0 > 100_000)
+  }
+
+  @Test func showsProgressOnATerminalAndClearsIt() throws {
+    let terminal = try PseudoTerminal(rows: 24, columns: 80)
+    files.write("file", String(repeating: "x", count: 100_000))
+    let pid = try ChildProcess.spawn(
+      [
+        Self.program, "image", "import", files.path, "--name", "tree", "--socket",
+        supervisor.socketPath,
+      ], ownSession: true, onTerminal: terminal.path)
+    let seen = terminal.read(until: "to use it")
+    #expect(ChildProcess.wait(pid) == 0)
+    #expect(seen.contains("importing: "))
+    #expect(seen.contains("\r\u{1B}[Ktree: "))
   }
 
   @Test func importsStandardInput() throws {

@@ -91,7 +91,8 @@ final class FakeInterface: VarlinkInterface {
   private func fail(_ slice: String, _ call: VarlinkCall) throws {
     if slice == "crash" { shutdown(call.hangUpDescriptor, Int32(SHUT_RDWR)) }
     let code = SliceError.Code.allCases.first { code in
-      slice == code.rawValue.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }
+      slice
+        == code.rawValue.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }
         .joined().dropFirst()
     }
     guard let code else { return }

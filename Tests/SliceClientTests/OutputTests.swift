@@ -47,7 +47,8 @@ import Testing
 
   @Test func cutsTheFreeColumnToTheWidth() {
     let lines = table.lines(width: 24)
-    #expect(lines == ["NAME  IMAGE            N", "a     a-rather-lon…    1", "bcd   host           100"])
+    #expect(
+      lines == ["NAME  IMAGE            N", "a     a-rather-lon…    1", "bcd   host           100"])
   }
 
   @Test func neverCutsOtherColumns() {
@@ -61,11 +62,12 @@ import Testing
 }
 
 @Suite struct TimestampTests {
-  @Test(arguments: [
-    ("1970-01-01T00:00:00Z", 0), ("2002-10-28T09:30:00Z", 1_035_797_400),
-    ("2002-10-28T10:30:00+01:00", 1_035_797_400), ("2000-02-29T12:00:00.5Z", 951_825_600.5),
-    ("1969-12-31 23:59:59z", -1), ("2026-03-01T00:00:00Z", 1_772_323_200),
-  ] as [(String, Double)])
+  @Test(
+    arguments: [
+      ("1970-01-01T00:00:00Z", 0), ("2002-10-28T09:30:00Z", 1_035_797_400),
+      ("2002-10-28T10:30:00+01:00", 1_035_797_400), ("2000-02-29T12:00:00.5Z", 951_825_600.5),
+      ("1969-12-31 23:59:59z", -1), ("2026-03-01T00:00:00Z", 1_772_323_200),
+    ] as [(String, Double)])
   func reads(text: String, seconds: Double) {
     #expect(Timestamp(text)?.unixSeconds == seconds)
   }
@@ -88,10 +90,11 @@ import Testing
 }
 
 @Suite struct ReadableTests {
-  @Test(arguments: [
-    (0, "0"), (1023, "1023"), (1024, "1K"), (1536, "1.5K"), (12_693_000, "12.1M"),
-    (1_048_575, "1M"), (Int64.max, "8E"),
-  ] as [(Int64, String)])
+  @Test(
+    arguments: [
+      (0, "0"), (1023, "1023"), (1024, "1K"), (1536, "1.5K"), (12_693_000, "12.1M"),
+      (1_048_575, "1M"), (Int64.max, "8E"),
+    ] as [(Int64, String)])
   func bytes(count: Int64, text: String) {
     #expect(Readable.bytes(count) == text)
   }
@@ -133,7 +136,8 @@ import Testing
     let line = ProgressLine(label: "importing", width: 80)
     let text = line.text(
       .init(readBytes: 512 << 10, totalBytes: 1 << 20, entries: 7), elapsed: 2)
-    #expect(text.hasPrefix("importing [###############---------------] 512K of 1M, 7 entries, 256K/s"))
+    #expect(
+      text.hasPrefix("importing [###############---------------] 512K of 1M, 7 entries, 256K/s"))
   }
 
   @Test func fitsANarrowTerminal() {

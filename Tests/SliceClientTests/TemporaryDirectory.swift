@@ -26,7 +26,9 @@ final class TemporaryDirectory: Sendable {
     defer { close(file) }
     var bytes: [UInt8] = []
     var part = [UInt8](repeating: 0, count: 4096)
-    while case let count = Glibc.read(file, &part, part.count), count > 0 { bytes += part[..<count] }
+    while case let count = Glibc.read(file, &part, part.count), count > 0 {
+      bytes += part[..<count]
+    }
     return String(decoding: bytes, as: UTF8.self)
   }
 }

@@ -91,7 +91,8 @@ extension Supervisor {
 
   /// - Parameter timeout: nil for what a working supervisor needs.
   public func images(timeout: Duration? = nil) throws(SliceError) -> [ImageSummary] {
-    try call("ImageList", returning: ImageListCall.Reply.self, timeout: timeout ?? Self.promptly).images
+    try call("ImageList", returning: ImageListCall.Reply.self, timeout: timeout ?? Self.promptly)
+      .images
   }
 
   public func inspectImage(_ name: String) throws(SliceError) -> ImageSummary {

@@ -115,7 +115,8 @@ final class TarProcess: Sendable {
     let more = lines.count > 3 ? "; and \(lines.count - 3) more" : ""
     return SliceError(
       .failed,
-      lines.isEmpty ? "tar failed with wait status \(status)" : "cannot read it all: \(shown)\(more)",
+      lines.isEmpty
+        ? "tar failed with wait status \(status)" : "cannot read it all: \(shown)\(more)",
       hint: "nothing was imported; import it as a user who may read every file")
   }
 

@@ -39,7 +39,9 @@ public struct ProgressLine: Sendable {
 
   func text(_ progress: Progress, elapsed: Double) -> String {
     var parts = [Readable.bytes(Int64(clamping: progress.readBytes))]
-    if let total = progress.totalBytes { parts[0] += " of \(Readable.bytes(Int64(clamping: total)))" }
+    if let total = progress.totalBytes {
+      parts[0] += " of \(Readable.bytes(Int64(clamping: total)))"
+    }
     parts.append("\(progress.entries) entries")
     if elapsed > 0 {
       parts.append(Readable.bytes(Int64(Double(progress.readBytes) / elapsed)) + "/s")
@@ -49,7 +51,8 @@ public struct ProgressLine: Sendable {
     guard room >= 5, let total = progress.totalBytes, total > 0 else {
       return String("\(label): \(numbers)".prefix(max(0, width - 1)))
     }
-    return "\(label) [\(bar(min(progress.readBytes, total), of: total, cells: min(room, 30)))] \(numbers)"
+    return
+      "\(label) [\(bar(min(progress.readBytes, total), of: total, cells: min(room, 30)))] \(numbers)"
   }
 
   private func bar(_ done: UInt64, of total: UInt64, cells: Int) -> String {

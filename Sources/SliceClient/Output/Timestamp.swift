@@ -28,7 +28,9 @@ public struct Timestamp: Sendable, Hashable {
       hour < 24, minute < 60, second <= 60
     else { return nil }
     var rest = bytes[19...]
-    guard let fraction = Self.takeFraction(&rest), let offset = Self.offset(rest) else { return nil }
+    guard let fraction = Self.takeFraction(&rest), let offset = Self.offset(rest) else {
+      return nil
+    }
     let days = Self.daysSinceEpoch(year: year, month: month, day: day)
     unixSeconds =
       Double(days * 86_400 + hour * 3600 + minute * 60 + second - offset) + fraction
