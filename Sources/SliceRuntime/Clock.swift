@@ -9,6 +9,6 @@ public enum Clock {
   /// RFC 3339 with milliseconds: `2026-01-31T12:00:00.123Z`.
   public static func text(_ nanoseconds: UInt64) -> String {
     let date = Date(timeIntervalSince1970: Double(nanoseconds / 1_000_000) / 1000)
-    return date.formatted(.iso8601.time(includingFractionalSeconds: true))
+    return date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
   }
 }

@@ -40,10 +40,10 @@ final class ManagedSlice: Sendable {
 
   func adopt(_ process: PidFD) { state.withLock { $0.process = process } }
 
-  func ended(_ end: SliceRecord.End) {
+  /// Takes the record of a run that is over.
+  func ended(_ record: SliceRecord) {
     state.withLock {
-      $0.record.run = nil
-      $0.record.ended = end
+      $0.record = record
       $0.process = nil
     }
   }

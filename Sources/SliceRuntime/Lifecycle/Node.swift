@@ -363,16 +363,16 @@ public final class Node: Sendable {
       let defaults = images.defaults(of: slice.record.image)
       let (process, run) = try environment.start(slice.record, defaults: defaults)
       slice.began(process, run)
-      try store.save(slice.record)
       try watcher.watch(process, name: slice.name)
+      try store.save(slice.record)
       report(slice, "started", by: user, ["pid": "\(process.pid)"])
     } catch {
+      slice.update { $0.wanted = .stopped }
       if slice.record.run == nil {
-        slice.update {
-          $0.wanted = .stopped
-          $0.ended = SliceRecord.End(
-            at: Clock.now, exitCode: nil, signal: nil, stopped: false, reason: error.message)
-        }
+        slice.update { $0.end(nil, stopped: false, reason: error.message) }
+      } else {
+        // It runs, and could not be put on record: the next supervisor would not know it.
+        try halt(slice, graceMilliseconds: 0, by: user)
       }
       throw error
     }
@@ -409,23 +409,20 @@ public final class Node: Sendable {
     guard let slice = table.withLock({ $0[name] }), slice.record.run != nil else { return }
     let status = ServiceStatus.read(slice.layout)
     let leftovers = environment.cleanUp(slice.record)
-    let wanted = slice.record.wanted
-    let exit = status?.state == .exited ? status?.exit : nil
-    slice.ended(
-      SliceRecord.End(
-        at: Clock.now,
-        exitCode: exit.flatMap { if case .exited(let code) = $0 { code } else { nil } },
-        // Without a last word slice-init itself was killed.
-        signal: exit.map { if case .signaled(let number) = $0 { number } else { nil } } ?? SIGKILL,
-        stopped: wanted == .stopped, reason: nil))
-    var details = ["status": slice.record.ended?.status?.description ?? "unknown"]
+    // Without a last word slice-init itself was killed.
+    let exit = (status?.state == .exited ? status?.exit : nil) ?? .signaled(SIGKILL)
+    var record = slice.record
+    record.end(exit, stopped: record.wanted == .stopped)
+    var details = ["status": "\(exit)"]
     do {
-      try store.save(slice.record)
+      try store.save(record)
     } catch {
       details["record"] = error.message
     }
     if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
     report(slice, "ended", by: nil, details)
+    // Last: who waits for this goes on to change or remove what was just written.
+    slice.ended(record)
   }
 
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.
@@ -454,10 +451,9 @@ public final class Node: Sendable {
       } else if run.bootID == boot {
         finish(name)
       } else {
-        slice.ended(
-          SliceRecord.End(
-            at: Clock.now, exitCode: nil, signal: SIGKILL, stopped: false,
-            reason: "the host was restarted"))
+        var ended = record
+        ended.end(.signaled(SIGKILL), stopped: false, reason: "the host was restarted")
+        slice.ended(ended)
         if record.wanted == .running { restart.append(slice) }
       }
     }

@@ -16,7 +16,7 @@ public struct ServiceStatus: Sendable, Hashable {
   public var exitedAt: UInt64
   public var logDroppedBytes: UInt64
 
-  static let size = 64
+  static let size = 56
 
   /// Nil for a record that is not complete.
   init?(_ bytes: [UInt8]) {

@@ -69,6 +69,18 @@ public struct SliceRecord: Sendable, Hashable, Codable {
     wanted = .stopped
   }
 
+  /// Notes the end of the run, or with no status that none came about.
+  mutating func end(_ status: ExitStatus?, stopped: Bool, reason: String? = nil) {
+    run = nil
+    var end = End(at: Clock.now, exitCode: nil, signal: nil, stopped: stopped, reason: reason)
+    switch status {
+    case .exited(let code): end.exitCode = code
+    case .signaled(let number): end.signal = number
+    case nil: break
+    }
+    ended = end
+  }
+
   public var state: SliceState {
     if let run { return run.paused ? .paused : .running }
     guard let ended else { return .created }
