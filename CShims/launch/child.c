@@ -339,8 +339,15 @@ static long run(struct walk *walk, const struct launch_operation *op) {
 
 // Puts kept[i] at i and the report pipe behind them, and closes the rest. Works in two steps,
 // through numbers above all that are in use as targets, so that no copy overwrites a source.
-static long arrange_descriptors(struct walk *walk, int *executable) {
+//
+// Also empties the signal mask, which the parent blocked whole: the handlers are gone
+// (CLONE_CLEAR_SIGHAND), so what was held back now has its default effect, on this process alone.
+static long arrange(struct walk *walk, int *executable) {
     const struct launch_plan *plan = walk->plan;
+    const uint64_t none = 0;
+    long masked = raw(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, 0, sizeof none);
+    if (masked < 0)
+        return masked;
     const int above = LAUNCH_KEPT_MAXIMUM + 3;
     int copies[LAUNCH_KEPT_MAXIMUM + 2];
     const uint32_t count = plan->kept_count;
@@ -379,21 +386,18 @@ void child_main(void *pointer) {
     bool arranged = false;
     for (uint32_t i = 0; i < plan->operation_count; i++) {
         const struct launch_operation *op = &plan->operations[i];
-        // The filter may forbid what moves descriptors, and no operation after it uses one.
+        // The filter may forbid what this takes, and no operation after it uses a descriptor.
         if (op->kind == LAUNCH_SECCOMP && !arranged) {
-            if ((result = arrange_descriptors(&walk, &executable)) < 0)
+            if ((result = arrange(&walk, &executable)) < 0)
                 fail(&walk, LAUNCH_INDEX_DESCRIPTORS, result);
             arranged = true;
         }
         if ((result = run(&walk, op)) < 0)
             fail(&walk, i, result);
     }
-    if (!arranged && (result = arrange_descriptors(&walk, &executable)) < 0)
+    if (!arranged && (result = arrange(&walk, &executable)) < 0)
         fail(&walk, LAUNCH_INDEX_DESCRIPTORS, result);
 
-    uint64_t none = 0;
-    if ((result = raw(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, 0, sizeof none)) < 0)
-        fail(&walk, LAUNCH_INDEX_PREPARE, result);
     result = raw(SYS_execveat, executable, "", plan->arguments, plan->environment,
                  AT_EMPTY_PATH);
     fail(&walk, LAUNCH_INDEX_EXEC, result);

@@ -54,6 +54,10 @@ public struct ImageImport {
     } catch {
       throw error.within("import \(name)")
     }
+    // A caller who is gone may have cut the archive short.
+    guard progress(Progress(readBytes: result.bytes, entries: result.entries)) else {
+      throw SliceError(.failed, "given up by the caller")
+    }
     return try store.adopt(
       StoredImage(
         digest: result.digest, names: [name], entries: result.entries, bytes: result.bytes,

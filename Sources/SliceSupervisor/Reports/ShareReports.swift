@@ -77,14 +77,14 @@ struct ShareReports: Sendable {
     ])
   }
 
-  /// Share of the last ten seconds in which some process waited, 0 to 1 (psi.rst, "some avg10").
+  /// Percent of the last ten seconds in which some process waited (psi.rst, "some avg10").
   private func pressure(_ group: Cgroup, _ kind: String) -> JSONValue {
     // Absent where the kernel has no pressure accounting, or the slice does not run.
     guard let text = try? group.read("\(kind).pressure"),
       let field = text.split(separator: " ").first(where: { $0.hasPrefix("avg10=") }),
       let percent = Double(field.dropFirst(6))
     else { return .null }
-    return .number(percent / 100)
+    return .number(percent)
   }
 }
 
