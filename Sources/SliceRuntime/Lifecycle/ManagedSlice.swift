@@ -48,8 +48,19 @@ final class ManagedSlice: Sendable {
     }
   }
 
-  /// The process of a slice that runs and is not frozen.
+  /// The process of a slice that runs and is not frozen: nothing inside a frozen one answers.
   func requireRunning() throws(SliceError) -> PidFD {
+    let process = try requireStarted()
+    guard record.run?.paused != true else {
+      throw SliceError(
+        .failed, "slice '\(name)' is paused", hint: "'slicectl resume \(name)' lets it go on")
+    }
+    return process
+  }
+
+  /// The process of a slice that runs or is frozen.
+  @discardableResult
+  func requireStarted() throws(SliceError) -> PidFD {
     let (record, process) = state.withLock { ($0.record, $0.process) }
     guard let process, record.run != nil else {
       throw SliceError(

@@ -135,9 +135,10 @@ public final class Node: Sendable {
     return try slice.gate.run("create", on: name) { () throws(SliceError) in
       do throws(SliceError) {
         try environment.build(slice.record)
-        try store.save(slice.record)
         report(slice, "created", by: caller.name)
-        if start { try launch(slice, by: caller.name) }
+        // One of both puts it on record; until then a crash leaves an orphan, which the next start
+        // removes. Writing twice would cost as much as the rest of the creation.
+        if start { try launch(slice, by: caller.name) } else { try store.save(slice.record) }
         return slice.record
       } catch {
         let leftovers = discard(slice)
@@ -191,7 +192,7 @@ public final class Node: Sendable {
   {
     let verb = paused ? "pause" : "resume"
     return try perform(verb, name) { slice throws(SliceError) in
-      _ = try slice.requireRunning()
+      try slice.requireStarted()
       try reporting("cgroup.freeze") { () throws(SystemError) in
         try cgroup.slice(name).limits.setFrozen(paused)
       }
@@ -229,11 +230,13 @@ public final class Node: Sendable {
   ) throws(SliceError) -> SliceRecord {
     try perform("set", name) { slice throws(SliceError) in
       let change = try SettingsChange(slice.record, changes)
+      let restartChanges = change.spec.restart != slice.record.spec.restart
+      if slice.record.run != nil, restartChanges { _ = try slice.requireRunning() }
       let unenforced = try enforcement(of: change.spec)
       if slice.record.run != nil {
         try cgroup.slice(name).limits.apply(
           change.spec.settings, insteadOf: slice.record.spec.settings, device: device)
-        if change.spec.restart != slice.record.spec.restart {
+        if restartChanges {
           do throws(SystemError) {
             try InitCommand.restartPolicy(change.spec.restart).send(to: slice.layout)
           } catch {
