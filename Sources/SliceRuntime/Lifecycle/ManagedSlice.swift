@@ -25,6 +25,9 @@ final class ManagedSlice: Sendable {
 
   var record: SliceRecord { state.withLock { $0.record } }
 
+  /// slice-init, while the slice runs.
+  var process: PidFD? { state.withLock { $0.process } }
+
   func update(_ change: (inout SliceRecord) -> Void) {
     state.withLock { change(&$0.record) }
   }

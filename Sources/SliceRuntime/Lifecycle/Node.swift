@@ -263,9 +263,15 @@ public final class Node: Sendable {
     try reporting("stop-all") { () throws(SystemError) in
       try cgroup.slices.kill()
     }
-    for slice in running {
-      _ = slice.awaitEnd(milliseconds: 5000)
-      try store.save(slice.record)
+    // And each first process, with which its PID namespace ends: one that an earlier supervisor put
+    // elsewhere is reached so. ESRCH: it has ended.
+    for slice in running { try? slice.process?.signal(SIGKILL) }
+    let left = running.filter { !$0.awaitEnd(milliseconds: 5000) }
+    for slice in running { try store.save(slice.record) }
+    guard left.isEmpty else {
+      throw SliceError(
+        .timedOut,
+        "these do not end within 5 s of SIGKILL: \(left.map(\.name.text).joined(separator: ", "))")
     }
     notify(
       NodeEvent(
@@ -399,7 +405,10 @@ public final class Node: Sendable {
       // slice-init keeps the time; a second more before it is not trusted to.
       if slice.awaitEnd(milliseconds: Int(grace) + 1000) { return }
     }
-    try reporting("cgroup.kill") { () throws(SystemError) in try group.kill() }
+    // Either is enough: the cgroup for whatever lives in it, the first process because its PID
+    // namespace ends with it. ENOENT, ESRCH: gone already.
+    try? group.kill()
+    try? slice.process?.signal(SIGKILL)
     guard slice.awaitEnd(milliseconds: 10_000) else {
       throw SliceError(
         .timedOut, "its processes do not end within 10 s of SIGKILL",

@@ -327,7 +327,8 @@ struct SliceEnvironment: Sendable {
     }
     for name in (try? Files.list(cgroup.slices.path)) ?? [] where !living.contains(name) {
       let orphan = cgroup.slices.child(name)
-      guard orphan.has("cgroup.procs") else { continue }  // a file of the cgroup itself
+      // Else a file of the cgroup itself, or what is no slice's.
+      guard SliceName.isValid(name), orphan.has("cgroup.procs") else { continue }
       sweep("cgroup \(name)") {
         try orphan.kill()
         try orphan.remove()
