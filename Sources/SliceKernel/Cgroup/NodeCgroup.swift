@@ -31,7 +31,8 @@ public struct NodeCgroup: Sendable {
         hint: "mount -t cgroup2 none /sys/fs/cgroup")
     }
     let parts = try reporting("find the supervisor's cgroup") { () throws(SystemError) in
-      try (path ?? Self.ownUnit() ?? "/slices").split(separator: "/").map(String.init)
+      let chosen = if let path { path } else { try Self.ownUnit() ?? "/slices" }
+      return chosen.split(separator: "/").map(String.init)
     }
     let target = parts.reduce(Cgroup(path: hierarchy.mountPoint)) { $0.child($1) }
     slices = target

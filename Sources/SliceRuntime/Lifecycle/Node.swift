@@ -259,13 +259,11 @@ public final class Node: Sendable {
   public func stopAll(by user: String) throws(SliceError) -> Int {
     let running = table.withLock { $0.values.filter { $0.record.run != nil } }
     for slice in running { slice.update { $0.wanted = .stopped } }
-    // One write for all: whatever runs below, in whatever state, ends.
-    try reporting("stop-all") { () throws(SystemError) in
-      try cgroup.slices.kill()
+    for slice in running {
+      // Either is enough, see `halt`; an error means that it has just ended.
+      try? cgroup.slice(slice.name).limits.kill()
+      try? slice.process?.signal(SIGKILL)
     }
-    // And each first process, with which its PID namespace ends: one that an earlier supervisor put
-    // elsewhere is reached so. ESRCH: it has ended.
-    for slice in running { try? slice.process?.signal(SIGKILL) }
     let left = running.filter { !$0.awaitEnd(milliseconds: 5000) }
     for slice in running { try store.save(slice.record) }
     guard left.isEmpty else {
