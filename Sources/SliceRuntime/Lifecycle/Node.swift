@@ -36,8 +36,8 @@ public final class Node: Sendable {
 
   let store: RecordStore
   let environment: SliceEnvironment
-  private let table: Mutex<[SliceName: ManagedSlice]>
-  private let watcher: EndWatcher
+  let table: Mutex<[SliceName: ManagedSlice]>
+  let watcher: EndWatcher
   private let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
@@ -301,7 +301,7 @@ public final class Node: Sendable {
 
   // MARK: - Parts
 
-  private func report(
+  func report(
     _ slice: ManagedSlice, _ kind: String, by user: String?, _ details: [String: String] = [:]
   ) {
     notify(
@@ -365,7 +365,7 @@ public final class Node: Sendable {
   }
 
   /// Starts a slice that does not run. The gate is held.
-  private func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
+  func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
     do {
       let defaults = images.defaults(of: slice.record.image)
       let (process, run) = try environment.start(slice.record, defaults: defaults)
@@ -415,7 +415,7 @@ public final class Node: Sendable {
   }
 
   /// Takes note that a slice has ended: called by the watcher, once for each run.
-  private func finish(_ name: SliceName) {
+  func finish(_ name: SliceName) {
     guard let slice = table.withLock({ $0[name] }), slice.record.run != nil else { return }
     let status = ServiceStatus.read(slice.layout)
     let leftovers = environment.cleanUp(slice.record)
@@ -440,55 +440,5 @@ public final class Node: Sendable {
     let leftovers = environment.cleanUp(slice.record) + environment.remove(slice.record)
     if leftovers.isEmpty { table.withLock { $0[slice.name] = nil } }
     return leftovers
-  }
-
-  // MARK: - Recovery
-
-  private func recover(_ records: [SliceRecord], orphans: [String]) throws(SliceError) {
-    let boot = try reporting("identify the boot") { () throws(SystemError) in
-      try BootIdentity.current()
-    }
-    var restart: [ManagedSlice] = []
-    for record in records {
-      let name = try SliceName(record.name)
-      let slice = ManagedSlice(record, layout: layout.slice(name))
-      table.withLock { $0[name] = slice }
-      guard let run = record.run else { continue }
-      if run.bootID == boot, let process = Self.living(run) {
-        slice.adopt(process)
-        try watcher.watch(process, name: name)
-        report(slice, "adopted", by: nil, ["pid": "\(process.pid)"])
-      } else if run.bootID == boot {
-        finish(name)
-      } else {
-        var ended = record
-        ended.end(.signaled(SIGKILL), stopped: false, reason: "the host was restarted")
-        slice.ended(ended)
-        if record.wanted == .running { restart.append(slice) }
-      }
-    }
-    let living = Set(self.records().filter { $0.run != nil }.map(\.name))
-    for what in environment.removeOrphans(
-      directories: orphans, living: living,
-      numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
-    {
-      notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
-    }
-    for slice in restart {
-      do {
-        try launch(slice, by: "the node's start")
-      } catch {
-        report(slice, "start-failed", by: nil, ["reason": error.message])
-      }
-    }
-  }
-
-  /// The process of a run, if it is that very one and lives.
-  private static func living(_ run: SliceRecord.Run) -> PidFD? {
-    // Any error means that it is gone: the number is free, or means another process.
-    guard let process = try? PidFD(pid: run.pid),
-      (try? BootIdentity.startTicks(of: run.pid)) == run.startTicks, !process.hasEnded()
-    else { return nil }
-    return process
   }
 }
