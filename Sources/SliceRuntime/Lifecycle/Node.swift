@@ -38,7 +38,7 @@ public final class Node: Sendable {
   let environment: SliceEnvironment
   let table: Mutex<[SliceName: ManagedSlice]>
   let watcher: EndWatcher
-  private let notify: @Sendable (NodeEvent) -> Void
+  let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
   /// what belongs to none is removed.

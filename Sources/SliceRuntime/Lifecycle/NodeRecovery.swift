@@ -1,3 +1,4 @@
+import Descriptor
 import Glibc
 import SliceKernel
 import SliceModel
@@ -25,6 +26,7 @@ extension Node {
       } else {
         var ended = record
         ended.end(.signaled(SIGKILL), stopped: false, reason: "the host was restarted")
+        try store.save(ended)
         slice.ended(ended)
         if record.wanted == .running { restart.append(slice) }
       }
