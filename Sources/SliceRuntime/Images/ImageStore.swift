@@ -155,15 +155,17 @@ public final class ImageStore: Sendable {
         "image \(image.names.first ?? image.digest) is used by \(users.joined(separator: ", "))",
         hint: "destroy these slices first")
     }
-    try images.withLock { (table) throws(SliceError) in
-      let path = layout.images + "/" + Self.directory(of: image.digest)
-      let doomed = layout.images + "/.remove-" + Self.directory(of: image.digest)
-      try reporting("remove image \(image.digest)") { () throws(SystemError) in
-        // Out of the way in one step; what a crash leaves of it is removed at the next start.
+    let doomed =
+      "\(layout.images)/.remove-\(Self.directory(of: image.digest))-\(UInt64.random(in: 0 ... .max))"
+    try reporting("remove image \(image.digest)") { () throws(SystemError) in
+      // Out of the way in one step; what a crash leaves of it is removed at the next start.
+      try images.withLock { (table) throws(SystemError) in
+        let path = layout.images + "/" + Self.directory(of: image.digest)
         try checked("rename", path) { rename(path, doomed) }
         table[image.digest] = nil
-        try Files.removeTree(doomed)
       }
+      // Without the lock: a large tree must not keep others from making slices.
+      try Files.removeTree(doomed)
     }
   }
 
