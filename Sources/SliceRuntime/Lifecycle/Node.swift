@@ -138,7 +138,7 @@ public final class Node: Sendable {
         report(slice, "created", by: caller.name)
         // One of both puts it on record; until then a crash leaves an orphan, which the next start
         // removes. Writing twice would cost as much as the rest of the creation.
-        if start { try launch(slice, by: caller.name) } else { try store.save(slice.record) }
+        if start { try launch(slice, by: caller.name) } else { try save(slice) }
         return slice.record
       } catch {
         let leftovers = discard(slice)
@@ -197,7 +197,7 @@ public final class Node: Sendable {
         try cgroup.slice(name).limits.setFrozen(paused)
       }
       slice.update { $0.run?.paused = paused }
-      try store.save(slice.record)
+      try save(slice)
       report(slice, paused ? "paused" : "resumed", by: user)
     }
   }
@@ -250,7 +250,7 @@ public final class Node: Sendable {
         $0.spec = change.spec
         $0.unenforced = unenforced
       }
-      try store.save(slice.record)
+      try save(slice)
       report(slice, "changed", by: user, changes)
     }
   }
@@ -265,7 +265,7 @@ public final class Node: Sendable {
       try? slice.process?.signal(SIGKILL)
     }
     let left = running.filter { !$0.awaitEnd(milliseconds: 5000) }
-    for slice in running { try store.save(slice.record) }
+    for slice in running { try save(slice) }
     guard left.isEmpty else {
       throw SliceError(
         .timedOut,
@@ -308,6 +308,8 @@ public final class Node: Sendable {
       NodeEvent(
         slice: slice.name, owner: slice.record.owner, kind: kind, by: user, details: details))
   }
+
+  private func save(_ slice: ManagedSlice) throws(SliceError) { try slice.save(store.save) }
 
   private func perform(
     _ verb: String, _ name: SliceName, _ body: (ManagedSlice) throws(SliceError) -> Void
@@ -371,7 +373,7 @@ public final class Node: Sendable {
       let (process, run) = try environment.start(slice.record, defaults: defaults)
       slice.began(process, run)
       try watcher.watch(process, name: slice.name)
-      try store.save(slice.record)
+      try save(slice)
       report(slice, "started", by: user, ["pid": "\(process.pid)"])
     } catch {
       slice.update { $0.wanted = .stopped }
@@ -393,7 +395,7 @@ public final class Node: Sendable {
       $0.wanted = .stopped
       $0.run?.paused = false
     }
-    try store.save(slice.record)
+    try save(slice)
     guard slice.record.run != nil else { return }
     let group = cgroup.slice(slice.name).limits
     if grace > 0 {
@@ -421,18 +423,16 @@ public final class Node: Sendable {
     let leftovers = environment.cleanUp(slice.record)
     // Without a last word slice-init itself was killed.
     let exit = (status?.state == .exited ? status?.exit : nil) ?? .signaled(SIGKILL)
-    var record = slice.record
-    record.end(exit, stopped: record.wanted == .stopped)
     var details = ["status": "\(exit)"]
-    do {
-      try store.save(record)
-    } catch {
-      details["record"] = error.message
+    slice.conclude(exit) { record in
+      do throws(SliceError) {
+        try store.save(record)
+      } catch {
+        details["record"] = error.message
+      }
+      if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
+      report(slice, "ended", by: nil, details)
     }
-    if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
-    report(slice, "ended", by: nil, details)
-    // Last: who waits for this goes on to change or remove what was just written.
-    slice.ended(record)
   }
 
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.
