@@ -23,8 +23,16 @@ enum EtcFiles {
     tree.add("etc/group", text: group)
     tree.add("etc/nsswitch.conf", text: "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
     tree.add("etc/host.conf", text: "multi on\n")
-    tree.add("etc/profile", text: "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\nPS1='\\u@\\h:\\w\\$ '\n")
+    tree.add("etc/profile", text: profile)
   }
+
+  /// For login shells. In a prompt every POSIX shell expands variables; \u and \w are bash's alone.
+  private static let profile = """
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    export PATH
+    PS1="${USER:-?}@$(cat /etc/hostname):\\$PWD\\$ "
+
+    """
 
   /// Debian's fixed ids (base-passwd): users that services expect to find.
   private static let users: [(name: String, id: Int, group: Int, home: String, shell: String)] = [
