@@ -44,14 +44,6 @@ extension Files {
       close(copy)
       throw SystemError(code: code, operation: "fdopendir", subject: path)
     }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names
+    return names(in: stream)
   }
 }

@@ -21,9 +21,14 @@ enum EtcFiles {
     tree.add("var/lock", .link("/run/lock"))
     tree.add("etc/passwd", text: passwd)
     tree.add("etc/group", text: group)
-    tree.add("etc/nsswitch.conf", text: "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
+    tree.add(
+      "etc/nsswitch.conf", text: "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
     tree.add("etc/host.conf", text: "multi on\n")
-    tree.add("etc/profile", text: "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\nPS1='\\u@\\h:\\w\\$ '\n")
+    tree.add(
+      "etc/profile",
+      text:
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\nPS1='\\u@\\h:\\w\\$ '\n"
+    )
   }
 
   /// Debian's fixed ids (base-passwd): users that services expect to find.
@@ -66,7 +71,10 @@ enum EtcFiles {
     let servers = nameServers.map { "nameserver \($0)\n" }.joined()
     for (file, text) in [
       ("hosts", hosts), ("hostname", "\(name)\n"),
-      ("resolv.conf", servers.isEmpty ? "# this node has no name server that slices can reach\n" : servers),
+      (
+        "resolv.conf",
+        servers.isEmpty ? "# this node has no name server that slices can reach\n" : servers
+      ),
     ] {
       let path = etc + "/" + file
       let opened = try Files.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)

@@ -51,7 +51,9 @@ public final class ImageStore: Sendable {
   }
 
   public func all() -> [StoredImage] {
-    images.withLock { $0.values.sorted { ($0.names.first ?? $0.digest) < ($1.names.first ?? $1.digest) } }
+    images.withLock {
+      $0.values.sorted { ($0.names.first ?? $0.digest) < ($1.names.first ?? $1.digest) }
+    }
   }
 
   /// The stored image that a name or digest means.
@@ -149,7 +151,8 @@ public final class ImageStore: Sendable {
   public func remove(_ image: StoredImage, users: [String]) throws(SliceError) {
     guard users.isEmpty else {
       throw SliceError(
-        .refused, "image \(image.names.first ?? image.digest) is used by \(users.joined(separator: ", "))",
+        .refused,
+        "image \(image.names.first ?? image.digest) is used by \(users.joined(separator: ", "))",
         hint: "destroy these slices first")
     }
     try images.withLock { (table) throws(SliceError) in

@@ -25,6 +25,9 @@ final class ManagedSlice: Sendable {
 
   var record: SliceRecord { state.withLock { $0.record } }
 
+  /// slice-init, while the slice runs.
+  var process: PidFD? { state.withLock { $0.process } }
+
   func update(_ change: (inout SliceRecord) -> Void) {
     state.withLock { change(&$0.record) }
   }
@@ -48,8 +51,19 @@ final class ManagedSlice: Sendable {
     }
   }
 
-  /// The process of a slice that runs and is not frozen.
+  /// The process of a slice that runs and is not frozen: nothing inside a frozen one answers.
   func requireRunning() throws(SliceError) -> PidFD {
+    let process = try requireStarted()
+    guard record.run?.paused != true else {
+      throw SliceError(
+        .failed, "slice '\(name)' is paused", hint: "'slicectl resume \(name)' lets it go on")
+    }
+    return process
+  }
+
+  /// The process of a slice that runs or is frozen.
+  @discardableResult
+  func requireStarted() throws(SliceError) -> PidFD {
     let (record, process) = state.withLock { ($0.record, $0.process) }
     guard let process, record.run != nil else {
       throw SliceError(

@@ -283,11 +283,14 @@ struct SliceEnvironment: Sendable {
   /// Removes what a run left on the host. Says what could not be removed.
   func cleanUp(_ record: SliceRecord) -> [String] {
     attempts([
-      ("cgroup", {
-        let group = cgroup.slice(try SliceName(record.name)).limits
-        if group.exists { try group.kill() }
-        try group.remove()
-      }),
+      (
+        "cgroup",
+        {
+          let group = cgroup.slice(try SliceName(record.name)).limits
+          if group.exists { try group.kill() }
+          try group.remove()
+        }
+      ),
       ("link", { try network.deleteLink(Self.linkName(record.number)) }),
       ("control socket", { try Files.remove(try sliceLayout(record).control) }),
     ])
@@ -327,7 +330,8 @@ struct SliceEnvironment: Sendable {
     }
     for name in (try? Files.list(cgroup.slices.path)) ?? [] where !living.contains(name) {
       let orphan = cgroup.slices.child(name)
-      guard orphan.has("cgroup.procs") else { continue }  // a file of the cgroup itself
+      // Else a file of the cgroup itself, or what is no slice's.
+      guard SliceName.isValid(name), orphan.has("cgroup.procs") else { continue }
       sweep("cgroup \(name)") {
         try orphan.kill()
         try orphan.remove()
