@@ -295,7 +295,12 @@ public final class Node: Sendable {
     _ name: SliceName, _ request: ExecutionRequest
   ) throws(SliceError) -> Execution {
     let slice = try self.slice(name)
-    let run = try slice.requireRunning()
+    let run: PidFD
+    do throws(SliceError) {
+      run = try slice.requireRunning()
+    } catch {
+      throw SliceError(.commandNotRun, error.message, hint: error.hint)
+    }
     return try environment.execute(request, in: slice.record, process: run)
   }
 
