@@ -18,7 +18,8 @@ struct LogReader {
   init(_ layout: SliceLayout) { directory = layout.log }
 
   /// The newest `lines` entries (nil: all, negative: none) not older than `since`, and where to go on.
-  func read(lines: Int?, since: String?) throws(SliceError) -> (entries: [LogEntry], end: Position) {
+  func read(lines: Int?, since: String?) throws(SliceError) -> (entries: [LogEntry], end: Position)
+  {
     let most = min(max(lines ?? Self.mostEntries, 0), Self.mostEntries)
     var entries: [LogEntry] = []
     let position: Position

@@ -18,6 +18,8 @@ final class ManagedSlice: Sendable {
     var graceEnds: UInt64?
   }
   private let state: Mutex<State>
+  /// Held while the record is written: the end of a run is noted beside whoever holds the gate.
+  private let writing = Mutex<Void>(())
 
   init(_ record: SliceRecord, layout: SliceLayout) {
     // The name was checked when the record was made or read.
@@ -67,11 +69,26 @@ final class ManagedSlice: Sendable {
     return true
   }
 
-  /// Takes the record of a run that is over.
-  func ended(_ record: SliceRecord) {
-    state.withLock {
-      $0.record = record
-      $0.process = nil
+  /// Puts the record as it is now to `write`; one writer at a time, so that the newest is the last.
+  func save(_ write: (SliceRecord) throws(SliceError) -> Void) throws(SliceError) {
+    try writing.withLock { (_) throws(SliceError) in try write(record) }
+  }
+
+  /// Notes the end of the run. `first` gets the record with it: to write it and tell of it before
+  /// those who wait for the end go on to change or remove the slice.
+  func conclude(_ exit: ExitStatus, reason: String? = nil, first: (SliceRecord) -> Void = { _ in }) {
+    func end(_ record: inout SliceRecord) {
+      record.end(exit, stopped: reason == nil && record.wanted == .stopped, reason: reason)
+    }
+    writing.withLock { _ in
+      var record = self.record
+      end(&record)
+      first(record)
+      state.withLock {
+        // Not a copy of what was written: something else may have been changed meanwhile.
+        end(&$0.record)
+        $0.process = nil
+      }
     }
   }
 

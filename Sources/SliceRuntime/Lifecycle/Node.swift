@@ -36,9 +36,9 @@ public final class Node: Sendable {
 
   let store: RecordStore
   let environment: SliceEnvironment
-  private let table: Mutex<[SliceName: ManagedSlice]>
-  private let watcher: EndWatcher
-  private let notify: @Sendable (NodeEvent) -> Void
+  let table: Mutex<[SliceName: ManagedSlice]>
+  let watcher: EndWatcher
+  let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
   /// what belongs to none is removed.
@@ -138,7 +138,7 @@ public final class Node: Sendable {
         report(slice, "created", by: caller.name)
         // One of both puts it on record; until then a crash leaves an orphan, which the next start
         // removes. Writing twice would cost as much as the rest of the creation.
-        if start { try launch(slice, by: caller.name) } else { try store.save(slice.record) }
+        if start { try launch(slice, by: caller.name) } else { try save(slice) }
         return slice.record
       } catch {
         let leftovers = discard(slice)
@@ -200,7 +200,7 @@ public final class Node: Sendable {
         try cgroup.slice(name).limits.setFrozen(paused)
       }
       slice.update { $0.run?.paused = paused }
-      try store.save(slice.record)
+      try save(slice)
       report(slice, paused ? "paused" : "resumed", by: user)
     }
   }
@@ -254,7 +254,7 @@ public final class Node: Sendable {
         $0.spec = change.spec
         $0.unenforced = unenforced
       }
-      try store.save(slice.record)
+      try save(slice)
       report(slice, "changed", by: user, changes)
     }
   }
@@ -269,7 +269,7 @@ public final class Node: Sendable {
       try? slice.process?.signal(SIGKILL)
     }
     let left = running.filter { !$0.awaitEnd(milliseconds: 5000) }
-    for slice in running { try store.save(slice.record) }
+    for slice in running { try save(slice) }
     guard left.isEmpty else {
       throw SliceError(
         .timedOut,
@@ -299,19 +299,26 @@ public final class Node: Sendable {
     _ name: SliceName, _ request: ExecutionRequest
   ) throws(SliceError) -> Execution {
     let slice = try self.slice(name)
-    let run = try slice.requireRunning()
+    let run: PidFD
+    do throws(SliceError) {
+      run = try slice.requireRunning()
+    } catch {
+      throw SliceError(.commandNotRun, error.message, hint: error.hint)
+    }
     return try environment.execute(request, in: slice.record, process: run)
   }
 
   // MARK: - Parts
 
-  private func report(
+  func report(
     _ slice: ManagedSlice, _ kind: String, by user: String?, _ details: [String: String] = [:]
   ) {
     notify(
       NodeEvent(
         slice: slice.name, owner: slice.record.owner, kind: kind, by: user, details: details))
   }
+
+  private func save(_ slice: ManagedSlice) throws(SliceError) { try slice.save(store.save) }
 
   private func perform(
     _ verb: String, _ name: SliceName, _ body: (ManagedSlice) throws(SliceError) -> Void
@@ -369,13 +376,13 @@ public final class Node: Sendable {
   }
 
   /// Starts a slice that does not run. The gate is held.
-  private func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
+  func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
     do {
       let defaults = images.defaults(of: slice.record.image)
       let (process, run) = try environment.start(slice.record, defaults: defaults)
       slice.began(process, run)
       try watcher.watch(process, name: slice.name)
-      try store.save(slice.record)
+      try save(slice)
       report(slice, "started", by: user, ["pid": "\(process.pid)"])
     } catch {
       slice.update { $0.wanted = .stopped }
@@ -397,7 +404,7 @@ public final class Node: Sendable {
       $0.wanted = .stopped
       $0.run?.paused = false
     }
-    try store.save(slice.record)
+    try save(slice)
     guard slice.record.run != nil else { return }
     let group = cgroup.slice(slice.name).limits
     if grace > 0 {
@@ -420,24 +427,22 @@ public final class Node: Sendable {
   }
 
   /// Takes note that a slice has ended: called by the watcher, once for each run.
-  private func finish(_ name: SliceName) {
+  func finish(_ name: SliceName) {
     guard let slice = table.withLock({ $0[name] }), slice.record.run != nil else { return }
     let status = ServiceStatus.read(slice.layout)
     let leftovers = environment.cleanUp(slice.record)
     // Without a last word slice-init itself was killed.
     let exit = (status?.state == .exited ? status?.exit : nil) ?? .signaled(SIGKILL)
-    var record = slice.record
-    record.end(exit, stopped: record.wanted == .stopped)
     var details = ["status": "\(exit)"]
-    do {
-      try store.save(record)
-    } catch {
-      details["record"] = error.message
+    slice.conclude(exit) { record in
+      do throws(SliceError) {
+        try store.save(record)
+      } catch {
+        details["record"] = error.message
+      }
+      if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
+      report(slice, "ended", by: nil, details)
     }
-    if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
-    report(slice, "ended", by: nil, details)
-    // Last: who waits for this goes on to change or remove what was just written.
-    slice.ended(record)
   }
 
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.
@@ -445,55 +450,5 @@ public final class Node: Sendable {
     let leftovers = environment.cleanUp(slice.record) + environment.remove(slice.record)
     if leftovers.isEmpty { table.withLock { $0[slice.name] = nil } }
     return leftovers
-  }
-
-  // MARK: - Recovery
-
-  private func recover(_ records: [SliceRecord], orphans: [String]) throws(SliceError) {
-    let boot = try reporting("identify the boot") { () throws(SystemError) in
-      try BootIdentity.current()
-    }
-    var restart: [ManagedSlice] = []
-    for record in records {
-      let name = try SliceName(record.name)
-      let slice = ManagedSlice(record, layout: layout.slice(name))
-      table.withLock { $0[name] = slice }
-      guard let run = record.run else { continue }
-      if run.bootID == boot, let process = Self.living(run) {
-        slice.adopt(process)
-        try watcher.watch(process, name: name)
-        report(slice, "adopted", by: nil, ["pid": "\(process.pid)"])
-      } else if run.bootID == boot {
-        finish(name)
-      } else {
-        var ended = record
-        ended.end(.signaled(SIGKILL), stopped: false, reason: "the host was restarted")
-        slice.ended(ended)
-        if record.wanted == .running { restart.append(slice) }
-      }
-    }
-    let living = Set(self.records().filter { $0.run != nil }.map(\.name))
-    for what in environment.removeOrphans(
-      directories: orphans, living: living,
-      numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
-    {
-      notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
-    }
-    for slice in restart {
-      do {
-        try launch(slice, by: "the node's start")
-      } catch {
-        report(slice, "start-failed", by: nil, ["reason": error.message])
-      }
-    }
-  }
-
-  /// The process of a run, if it is that very one and lives.
-  private static func living(_ run: SliceRecord.Run) -> PidFD? {
-    // Any error means that it is gone: the number is free, or means another process.
-    guard let process = try? PidFD(pid: run.pid),
-      (try? BootIdentity.startTicks(of: run.pid)) == run.startTicks, !process.hasEnded()
-    else { return nil }
-    return process
   }
 }

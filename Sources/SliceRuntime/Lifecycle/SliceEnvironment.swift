@@ -272,11 +272,14 @@ struct SliceEnvironment: Sendable {
   /// Removes what a run left on the host. Says what could not be removed.
   func cleanUp(_ record: SliceRecord) -> [String] {
     attempts([
-      ("cgroup", {
-        let group = cgroup.slice(try SliceName(record.name)).limits
-        if group.exists { try group.kill() }
-        try group.remove()
-      }),
+      (
+        "cgroup",
+        {
+          let group = cgroup.slice(try SliceName(record.name)).limits
+          if group.exists { try group.kill() }
+          try group.remove()
+        }
+      ),
       ("link", { try network.deleteLink(Self.linkName(record.number)) }),
       ("control socket", { try Files.remove(try sliceLayout(record).control) }),
     ])
