@@ -89,6 +89,22 @@ let package = Package(
       ],
       swiftSettings: checked),
 
+    // Starts a supervisor of its own in private namespaces, for tests of the whole.
+    .target(
+      name: "SystemTestSupport", dependencies: ["SliceModel", "Descriptor"],
+      path: "Tests/SystemTestSupport", swiftSettings: checked),
+    .testTarget(
+      name: "SystemTests", dependencies: ["SystemTestSupport", "SliceModel"],
+      swiftSettings: checked),
+    .testTarget(
+      name: "KernelTests",
+      dependencies: ["SystemTestSupport", "SliceKernel", "SliceModel", "Descriptor"],
+      swiftSettings: checked),
+    .testTarget(
+      name: "RuntimeTests",
+      dependencies: ["SystemTestSupport", "SliceRuntime", "SliceKernel", "SliceModel", "Descriptor"],
+      swiftSettings: checked),
+
     .testTarget(
       name: "VarlinkTests", dependencies: ["Varlink", "Descriptor", "CSystem"],
       swiftSettings: checked),

@@ -16,7 +16,8 @@ public struct KeyValueLogHandler: LogHandler {
   }
 
   public func log(event: LogEvent) {
-    var line = "time=\(Clock.text(Clock.now)) level=\(event.level) event=\(Self.quoted("\(event.message)"))"
+    var line =
+      "time=\(Clock.text(Clock.now)) level=\(event.level) event=\(Self.quoted("\(event.message)"))"
     let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
     for (key, value) in all.sorted(by: { $0.key < $1.key }) {
       line += " \(key)=\(Self.quoted("\(value)"))"
@@ -29,7 +30,8 @@ public struct KeyValueLogHandler: LogHandler {
   /// Values may come from slices and their owners: control characters are shown, never sent.
   private static func quoted(_ text: String) -> String {
     let escaped = text.escapedForTerminal
-    guard escaped.contains(where: { $0 == " " || $0 == "\"" || $0 == "=" }) || escaped.isEmpty else {
+    guard escaped.contains(where: { $0 == " " || $0 == "\"" || $0 == "=" }) || escaped.isEmpty
+    else {
       return escaped
     }
     return "\"" + escaped.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""

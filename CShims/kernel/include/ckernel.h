@@ -19,7 +19,7 @@ extern const uint64_t kernel_mount_readonly, kernel_mount_nosuid, kernel_mount_n
 
 // openat2(2) resolution.
 extern const uint64_t kernel_resolve_in_root, kernel_resolve_beneath, kernel_resolve_no_magiclinks,
-    kernel_resolve_no_symlinks;
+    kernel_resolve_no_symlinks, kernel_resolve_no_xdev;
 
 // O_PATH of open(2).
 extern const int kernel_path_only;
@@ -52,6 +52,7 @@ int kernel_terminal_resize(int master, uint16_t rows, uint16_t columns);
 
 // A listening AF_UNIX SOCK_SEQPACKET socket at `path`, mode 0600; a stale one is replaced.
 int kernel_listen_seqpacket(const char *path);
+// EAGAIN, at once, when it has as many clients waiting as it takes.
 int kernel_connect_seqpacket(const char *path);
 
 // A set of descriptors to wait on for becoming readable (epoll(7)); each is known by a token and

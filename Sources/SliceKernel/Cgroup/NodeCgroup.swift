@@ -4,9 +4,9 @@ import SliceModel
 
 /// The part of the cgroup hierarchy that holds a node's slices.
 ///
-/// Under systemd it is the supervisor's own unit, which must say `Delegate=yes`: the supervisor
-/// moves into a leaf of it, because processes and controllers do not go together in one cgroup
-/// (cgroup-v2.rst, "No Internal Process Constraint"). Elsewhere it is /slices of the hierarchy.
+/// Under systemd it lies in a unit with `Delegate=yes` that outlives the supervisor's restarts; see
+/// slices.service. Whatever process lives directly in it is moved to a leaf, because processes and
+/// controllers do not go together in one cgroup (cgroup-v2.rst, "No Internal Process Constraint").
 public struct NodeCgroup: Sendable {
   /// Parent of the slices' own.
   public let slices: Cgroup
@@ -16,7 +16,11 @@ public struct NodeCgroup: Sendable {
   /// The controllers that slices use, where the kernel has them.
   private static let wanted = ["cpu", "cpuset", "memory", "io", "pids"]
 
-  /// - Parameter path: below the hierarchy's mount, instead of what is found out.
+  /// For processes that are no slice's. No slice can have this name.
+  private static let leaf = "_supervisor"
+
+  /// - Parameter path: below the hierarchy's mount; nil: the supervisor's own unit if systemd started
+  ///   it, else /slices.
   public init(path: String? = nil) throws(SliceError) {
     let found = try reporting("find the cgroup v2 hierarchy") { () throws(SystemError) in
       try CgroupFileSystem.find()
@@ -26,37 +30,51 @@ public struct NodeCgroup: Sendable {
         .unenforceable, "no cgroup v2 hierarchy is mounted",
         hint: "mount -t cgroup2 none /sys/fs/cgroup")
     }
-    let (base, own) = try reporting("find the supervisor's cgroup") { () throws(SystemError) in
-      let own = try CgroupFileSystem.ownPath()
-      // INVOCATION_ID: set by systemd for its services (systemd.exec(5)).
-      let isService = own != "/" && getenv("INVOCATION_ID") != nil
-      return (path ?? (isService ? own : "/slices"), isService)
+    let parts = try reporting("find the supervisor's cgroup") { () throws(SystemError) in
+      let chosen = if let path { path } else { try Self.ownUnit() ?? "/slices" }
+      return chosen.split(separator: "/").map(String.init)
     }
-    let unit = Cgroup(path: hierarchy.mountPoint + base)
-    let target = own && path == nil ? unit.child("slices") : unit
+    let target = parts.reduce(Cgroup(path: hierarchy.mountPoint)) { $0.child($1) }
     slices = target
     controllers = try reporting("prepare the cgroup \(target.path)") { () throws(SystemError) in
-      if own && path == nil {
-        let leaf = unit.child("supervisor")
-        try leaf.create(existingIsFine: true)
-        try leaf.write("\(getpid())", to: "cgroup.procs")
-      }
-      return try NodeCgroup.enable(from: hierarchy.mountPoint, down: target)
+      try Self.enable(from: Cgroup(path: hierarchy.mountPoint), down: parts)
     }
+  }
+
+  /// The cgroup of this process when it is a service of systemd (INVOCATION_ID, systemd.exec(5)).
+  private static func ownUnit() throws(SystemError) -> String? {
+    let own = try CgroupFileSystem.ownPath()
+    guard own != "/", getenv("INVOCATION_ID") != nil else { return nil }
+    return own.hasSuffix("/" + leaf) ? Files.parent(of: own) : own
   }
 
   /// Makes the path and enables the controllers on the way; returns what arrived at its end.
   private static func enable(
-    from mountPoint: String, down target: Cgroup
+    from root: Cgroup, down parts: [String]
   ) throws(SystemError) -> Set<String> {
-    var current = Cgroup(path: mountPoint)
-    for part in target.path.dropFirst(mountPoint.count).split(separator: "/") {
+    var current = root
+    for part in parts {
       try current.enableControllers(wanted)
-      current = current.child(String(part))
+      current = current.child(part)
       try current.create(existingIsFine: true)
     }
+    if !parts.isEmpty { try moveProcesses(of: current) }
     try current.enableControllers(wanted)
     return try current.controllers()
+  }
+
+  private static func moveProcesses(of cgroup: Cgroup) throws(SystemError) {
+    let processes = try cgroup.read("cgroup.procs").split(separator: "\n")
+    guard !processes.isEmpty else { return }
+    let leaf = cgroup.child(Self.leaf)
+    try leaf.create(existingIsFine: true)
+    for pid in processes {
+      do {
+        try leaf.write(String(pid), to: "cgroup.procs")
+      } catch {
+        guard error.code == ESRCH else { throw error }  // it has ended meanwhile
+      }
+    }
   }
 
   public func slice(_ name: SliceName) -> SliceCgroup {
@@ -70,12 +88,17 @@ public struct SliceCgroup: Sendable {
   public let limits: Cgroup
   public var processes: Cgroup { limits.child("slice") }
 
+  /// What a slice may make below its own cgroup: enough for any service manager, and few enough
+  /// that removing them takes no time that others have to wait for.
+  private static let bounds = [("cgroup.max.depth", "16"), ("cgroup.max.descendants", "1000")]
+
   /// Makes both and gives the inner one to `owner`, a host id. With the limits of `settings`.
   public func create(
     settings: Settings, device: BlockDevice?, owner: UInt32
   ) throws(SliceError) {
     try reporting("make the cgroup \(limits.path)") { () throws(SystemError) in
       try limits.create()
+      for (file, value) in Self.bounds { try limits.write(value, to: file) }
       try limits.enableControllers(["cpu", "cpuset", "memory", "io", "pids"])
     }
     try limits.apply(settings, insteadOf: Settings(), device: device)

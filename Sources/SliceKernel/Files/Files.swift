@@ -115,6 +115,11 @@ public enum Files {
     guard let stream = opendir(path) else {
       throw SystemError(code: errno, operation: "opendir", subject: path)
     }
+    return names(in: stream).sorted()
+  }
+
+  /// The names that an open directory still has to give, without `.` and `..`; closes it.
+  static func names(in stream: OpaquePointer) -> [String] {
     defer { closedir(stream) }
     var names: [String] = []
     while let entry = readdir(stream) {
@@ -123,7 +128,7 @@ public enum Files {
       }
       if name != ".", name != ".." { names.append(name) }
     }
-    return names.sorted()
+    return names
   }
 
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

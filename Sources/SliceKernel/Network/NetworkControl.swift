@@ -105,7 +105,10 @@ public final class NetworkControl: Sendable {
     link.mtu = 1500
     // Locally administered (IEEE 802: second bit of the first byte), unique by the slice's number.
     let low = UInt32(number)
-    let tail = [UInt8(truncatingIfNeeded: low >> 16), UInt8(truncatingIfNeeded: low >> 8), UInt8(truncatingIfNeeded: low)]
+    let tail = [
+      UInt8(truncatingIfNeeded: low >> 16), UInt8(truncatingIfNeeded: low >> 8),
+      UInt8(truncatingIfNeeded: low),
+    ]
     fill(&link.slice_mac, with: [0x02, 0x73, 0x6C] + tail)
     fill(&link.host_mac, with: [0x02, 0x73, 0x68, 0, 0, 1])
     link.ipv4.present = true

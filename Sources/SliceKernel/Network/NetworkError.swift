@@ -1,6 +1,6 @@
 import CNetlink
-import SliceModel
 import Descriptor
+import SliceModel
 
 /// Runs a call of the network shim; its error as a `SliceError` said of `object`.
 func network(

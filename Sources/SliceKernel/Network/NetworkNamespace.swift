@@ -16,5 +16,7 @@ public final class NetworkNamespace: Sendable {
     routing = OwnedFD(adopting: made.rtnetlink)
   }
 
-  var handle: cnl_namespace { cnl_namespace(netns: descriptor.rawValue, rtnetlink: routing.rawValue) }
+  var handle: cnl_namespace {
+    cnl_namespace(netns: descriptor.rawValue, rtnetlink: routing.rawValue)
+  }
 }

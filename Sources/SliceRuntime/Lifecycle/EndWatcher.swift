@@ -38,7 +38,8 @@ final class EndWatcher: Sendable {
   /// this process.
   func start(_ ended: @escaping @Sendable (SliceName) -> Void) throws(SliceError) {
     try reporting("start a thread") { () throws(SystemError) in
-      try SystemThread.start(name: "end-watcher", stackSize: 256 << 10) { [self] in self.run(ended) }
+      try SystemThread.start(name: "end-watcher", stackSize: 256 << 10) { [self] in self.run(ended)
+      }
     }
   }
 

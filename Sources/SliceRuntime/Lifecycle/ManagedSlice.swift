@@ -15,6 +15,8 @@ final class ManagedSlice: Sendable {
     var process: PidFD?
   }
   private let state: Mutex<State>
+  /// Held while the record is written: the end of a run is noted beside whoever holds the gate.
+  private let writing = Mutex<Void>(())
 
   init(_ record: SliceRecord, layout: SliceLayout) {
     // The name was checked when the record was made or read.
@@ -24,6 +26,9 @@ final class ManagedSlice: Sendable {
   }
 
   var record: SliceRecord { state.withLock { $0.record } }
+
+  /// slice-init, while the slice runs.
+  var process: PidFD? { state.withLock { $0.process } }
 
   func update(_ change: (inout SliceRecord) -> Void) {
     state.withLock { change(&$0.record) }
@@ -40,16 +45,42 @@ final class ManagedSlice: Sendable {
 
   func adopt(_ process: PidFD) { state.withLock { $0.process = process } }
 
-  /// Takes the record of a run that is over.
-  func ended(_ record: SliceRecord) {
-    state.withLock {
-      $0.record = record
-      $0.process = nil
+  /// Puts the record as it is now to `write`; one writer at a time, so that the newest is the last.
+  func save(_ write: (SliceRecord) throws(SliceError) -> Void) throws(SliceError) {
+    try writing.withLock { (_) throws(SliceError) in try write(record) }
+  }
+
+  /// Notes the end of the run. `first` gets the record with it: to write it and tell of it before
+  /// those who wait for the end go on to change or remove the slice.
+  func conclude(_ exit: ExitStatus, reason: String? = nil, first: (SliceRecord) -> Void = { _ in }) {
+    func end(_ record: inout SliceRecord) {
+      record.end(exit, stopped: reason == nil && record.wanted == .stopped, reason: reason)
+    }
+    writing.withLock { _ in
+      var record = self.record
+      end(&record)
+      first(record)
+      state.withLock {
+        // Not a copy of what was written: something else may have been changed meanwhile.
+        end(&$0.record)
+        $0.process = nil
+      }
     }
   }
 
-  /// The process of a slice that runs and is not frozen.
+  /// The process of a slice that runs and is not frozen: nothing inside a frozen one answers.
   func requireRunning() throws(SliceError) -> PidFD {
+    let process = try requireStarted()
+    guard record.run?.paused != true else {
+      throw SliceError(
+        .failed, "slice '\(name)' is paused", hint: "'slicectl resume \(name)' lets it go on")
+    }
+    return process
+  }
+
+  /// The process of a slice that runs or is frozen.
+  @discardableResult
+  func requireStarted() throws(SliceError) -> PidFD {
     let (record, process) = state.withLock { ($0.record, $0.process) }
     guard let process, record.run != nil else {
       throw SliceError(

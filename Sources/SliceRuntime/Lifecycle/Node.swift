@@ -36,9 +36,9 @@ public final class Node: Sendable {
 
   let store: RecordStore
   let environment: SliceEnvironment
-  private let table: Mutex<[SliceName: ManagedSlice]>
-  private let watcher: EndWatcher
-  private let notify: @Sendable (NodeEvent) -> Void
+  let table: Mutex<[SliceName: ManagedSlice]>
+  let watcher: EndWatcher
+  let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
   /// what belongs to none is removed.
@@ -135,9 +135,10 @@ public final class Node: Sendable {
     return try slice.gate.run("create", on: name) { () throws(SliceError) in
       do throws(SliceError) {
         try environment.build(slice.record)
-        try store.save(slice.record)
         report(slice, "created", by: caller.name)
-        if start { try launch(slice, by: caller.name) }
+        // One of both puts it on record; until then a crash leaves an orphan, which the next start
+        // removes. Writing twice would cost as much as the rest of the creation.
+        if start { try launch(slice, by: caller.name) } else { try save(slice) }
         return slice.record
       } catch {
         let leftovers = discard(slice)
@@ -191,12 +192,12 @@ public final class Node: Sendable {
   {
     let verb = paused ? "pause" : "resume"
     return try perform(verb, name) { slice throws(SliceError) in
-      _ = try slice.requireRunning()
+      try slice.requireStarted()
       try reporting("cgroup.freeze") { () throws(SystemError) in
         try cgroup.slice(name).limits.setFrozen(paused)
       }
       slice.update { $0.run?.paused = paused }
-      try store.save(slice.record)
+      try save(slice)
       report(slice, paused ? "paused" : "resumed", by: user)
     }
   }
@@ -229,11 +230,13 @@ public final class Node: Sendable {
   ) throws(SliceError) -> SliceRecord {
     try perform("set", name) { slice throws(SliceError) in
       let change = try SettingsChange(slice.record, changes)
+      let restartChanges = change.spec.restart != slice.record.spec.restart
+      if slice.record.run != nil, restartChanges { _ = try slice.requireRunning() }
       let unenforced = try enforcement(of: change.spec)
       if slice.record.run != nil {
         try cgroup.slice(name).limits.apply(
           change.spec.settings, insteadOf: slice.record.spec.settings, device: device)
-        if change.spec.restart != slice.record.spec.restart {
+        if restartChanges {
           do throws(SystemError) {
             try InitCommand.restartPolicy(change.spec.restart).send(to: slice.layout)
           } catch {
@@ -247,7 +250,7 @@ public final class Node: Sendable {
         $0.spec = change.spec
         $0.unenforced = unenforced
       }
-      try store.save(slice.record)
+      try save(slice)
       report(slice, "changed", by: user, changes)
     }
   }
@@ -256,13 +259,17 @@ public final class Node: Sendable {
   public func stopAll(by user: String) throws(SliceError) -> Int {
     let running = table.withLock { $0.values.filter { $0.record.run != nil } }
     for slice in running { slice.update { $0.wanted = .stopped } }
-    // One write for all: whatever runs below, in whatever state, ends.
-    try reporting("stop-all") { () throws(SystemError) in
-      try cgroup.slices.kill()
-    }
     for slice in running {
-      _ = slice.awaitEnd(milliseconds: 5000)
-      try store.save(slice.record)
+      // Either is enough, see `halt`; an error means that it has just ended.
+      try? cgroup.slice(slice.name).limits.kill()
+      try? slice.process?.signal(SIGKILL)
+    }
+    let left = running.filter { !$0.awaitEnd(milliseconds: 5000) }
+    for slice in running { try save(slice) }
+    guard left.isEmpty else {
+      throw SliceError(
+        .timedOut,
+        "these do not end within 5 s of SIGKILL: \(left.map(\.name.text).joined(separator: ", "))")
     }
     notify(
       NodeEvent(
@@ -288,19 +295,26 @@ public final class Node: Sendable {
     _ name: SliceName, _ request: ExecutionRequest
   ) throws(SliceError) -> Execution {
     let slice = try self.slice(name)
-    let run = try slice.requireRunning()
+    let run: PidFD
+    do throws(SliceError) {
+      run = try slice.requireRunning()
+    } catch {
+      throw SliceError(.commandNotRun, error.message, hint: error.hint)
+    }
     return try environment.execute(request, in: slice.record, process: run)
   }
 
   // MARK: - Parts
 
-  private func report(
+  func report(
     _ slice: ManagedSlice, _ kind: String, by user: String?, _ details: [String: String] = [:]
   ) {
     notify(
       NodeEvent(
         slice: slice.name, owner: slice.record.owner, kind: kind, by: user, details: details))
   }
+
+  private func save(_ slice: ManagedSlice) throws(SliceError) { try slice.save(store.save) }
 
   private func perform(
     _ verb: String, _ name: SliceName, _ body: (ManagedSlice) throws(SliceError) -> Void
@@ -358,13 +372,13 @@ public final class Node: Sendable {
   }
 
   /// Starts a slice that does not run. The gate is held.
-  private func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
+  func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
     do {
       let defaults = images.defaults(of: slice.record.image)
       let (process, run) = try environment.start(slice.record, defaults: defaults)
       slice.began(process, run)
       try watcher.watch(process, name: slice.name)
-      try store.save(slice.record)
+      try save(slice)
       report(slice, "started", by: user, ["pid": "\(process.pid)"])
     } catch {
       slice.update { $0.wanted = .stopped }
@@ -386,7 +400,7 @@ public final class Node: Sendable {
       $0.wanted = .stopped
       $0.run?.paused = false
     }
-    try store.save(slice.record)
+    try save(slice)
     guard slice.record.run != nil else { return }
     let group = cgroup.slice(slice.name).limits
     if grace > 0 {
@@ -396,7 +410,10 @@ public final class Node: Sendable {
       // slice-init keeps the time; a second more before it is not trusted to.
       if slice.awaitEnd(milliseconds: Int(grace) + 1000) { return }
     }
-    try reporting("cgroup.kill") { () throws(SystemError) in try group.kill() }
+    // Either is enough: the cgroup for whatever lives in it, the first process because its PID
+    // namespace ends with it. ENOENT, ESRCH: gone already.
+    try? group.kill()
+    try? slice.process?.signal(SIGKILL)
     guard slice.awaitEnd(milliseconds: 10_000) else {
       throw SliceError(
         .timedOut, "its processes do not end within 10 s of SIGKILL",
@@ -405,24 +422,22 @@ public final class Node: Sendable {
   }
 
   /// Takes note that a slice has ended: called by the watcher, once for each run.
-  private func finish(_ name: SliceName) {
+  func finish(_ name: SliceName) {
     guard let slice = table.withLock({ $0[name] }), slice.record.run != nil else { return }
     let status = ServiceStatus.read(slice.layout)
     let leftovers = environment.cleanUp(slice.record)
     // Without a last word slice-init itself was killed.
     let exit = (status?.state == .exited ? status?.exit : nil) ?? .signaled(SIGKILL)
-    var record = slice.record
-    record.end(exit, stopped: record.wanted == .stopped)
     var details = ["status": "\(exit)"]
-    do {
-      try store.save(record)
-    } catch {
-      details["record"] = error.message
+    slice.conclude(exit) { record in
+      do throws(SliceError) {
+        try store.save(record)
+      } catch {
+        details["record"] = error.message
+      }
+      if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
+      report(slice, "ended", by: nil, details)
     }
-    if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
-    report(slice, "ended", by: nil, details)
-    // Last: who waits for this goes on to change or remove what was just written.
-    slice.ended(record)
   }
 
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.
@@ -430,55 +445,5 @@ public final class Node: Sendable {
     let leftovers = environment.cleanUp(slice.record) + environment.remove(slice.record)
     if leftovers.isEmpty { table.withLock { $0[slice.name] = nil } }
     return leftovers
-  }
-
-  // MARK: - Recovery
-
-  private func recover(_ records: [SliceRecord], orphans: [String]) throws(SliceError) {
-    let boot = try reporting("identify the boot") { () throws(SystemError) in
-      try BootIdentity.current()
-    }
-    var restart: [ManagedSlice] = []
-    for record in records {
-      let name = try SliceName(record.name)
-      let slice = ManagedSlice(record, layout: layout.slice(name))
-      table.withLock { $0[name] = slice }
-      guard let run = record.run else { continue }
-      if run.bootID == boot, let process = Self.living(run) {
-        slice.adopt(process)
-        try watcher.watch(process, name: name)
-        report(slice, "adopted", by: nil, ["pid": "\(process.pid)"])
-      } else if run.bootID == boot {
-        finish(name)
-      } else {
-        var ended = record
-        ended.end(.signaled(SIGKILL), stopped: false, reason: "the host was restarted")
-        slice.ended(ended)
-        if record.wanted == .running { restart.append(slice) }
-      }
-    }
-    let living = Set(self.records().filter { $0.run != nil }.map(\.name))
-    for what in environment.removeOrphans(
-      directories: orphans, living: living,
-      numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
-    {
-      notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
-    }
-    for slice in restart {
-      do {
-        try launch(slice, by: "the node's start")
-      } catch {
-        report(slice, "start-failed", by: nil, ["reason": error.message])
-      }
-    }
-  }
-
-  /// The process of a run, if it is that very one and lives.
-  private static func living(_ run: SliceRecord.Run) -> PidFD? {
-    // Any error means that it is gone: the number is free, or means another process.
-    guard let process = try? PidFD(pid: run.pid),
-      (try? BootIdentity.startTicks(of: run.pid)) == run.startTicks, !process.hasEnded()
-    else { return nil }
-    return process
   }
 }

@@ -6,7 +6,10 @@ import SliceModel
 
 /// What slice-init says of the service: the record of slice_status.h, whose layout this mirrors.
 public struct ServiceStatus: Sendable, Hashable {
-  public enum State: UInt32, Sendable { case starting = 1, running, backoff, stopping, exited }
+  public enum State: UInt32, Sendable {
+    case starting = 1
+    case running, backoff, stopping, exited
+  }
   public var state: State
   public var servicePID: Int32
   public var restarts: Int
@@ -24,7 +27,8 @@ public struct ServiceStatus: Sendable, Hashable {
     func load<Value: FixedWidthInteger>(_ offset: Int, as type: Value.Type) -> Value {
       bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: type) }
     }
-    guard load(0, as: UInt32.self) == 1, let state = State(rawValue: load(4, as: UInt32.self)) else {
+    guard load(0, as: UInt32.self) == 1, let state = State(rawValue: load(4, as: UInt32.self))
+    else {
       return nil
     }
     self.state = state
@@ -82,7 +86,9 @@ enum InitCommand {
       let count = try retryingInterrupts("recv", layout.control) {
         recv(number, &reply, reply.count, 0)
       }
-      if count == 0 { throw SystemError(code: ECONNRESET, operation: "recv", subject: layout.control) }
+      if count == 0 {
+        throw SystemError(code: ECONNRESET, operation: "recv", subject: layout.control)
+      }
       guard count == 4 else { continue }
       let code = reply.withUnsafeBytes { $0.loadUnaligned(as: Int32.self) }
       guard code == 0 else {

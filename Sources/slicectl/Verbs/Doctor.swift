@@ -1,6 +1,7 @@
 import ArgumentParser
 import SliceClient
 import SliceModel
+import SliceRuntime
 
 struct Doctor: Verb {
   static let configuration = CommandConfiguration(
@@ -16,7 +17,7 @@ struct Doctor: Verb {
   var operation: String { "doctor" }
 
   func perform() throws {
-    let findings = hostFindings()
+    let findings = HostReport.findings()
     output.print(FindingsReport(findings: findings))
     if findings.contains(where: { $0.status == .missing }) {
       throw ExitCode(SliceError.Code.unenforceable.exitStatus)
@@ -25,10 +26,10 @@ struct Doctor: Verb {
 }
 
 private struct FindingsReport: Report {
-  let findings: [Finding]
+  let findings: [HostFinding]
 
   func text(_ screen: Screen) -> [String] {
-    let width = Finding.Status.allCases.map(\.rawValue.count).max() ?? 0
+    let width = HostFinding.Status.allCases.map(\.rawValue.count).max() ?? 0
     let indentation = String(repeating: " ", count: width + 2)
     return findings.flatMap { finding in
       let status = finding.status.rawValue

@@ -1,0 +1,244 @@
+import CKernel
+import Descriptor
+import Glibc
+import SliceKernel
+import SliceModel
+
+/// One thing that slices need of a host, and how it stands.
+public struct HostFinding: Sendable {
+  public enum Status: String, Sendable, CaseIterable {
+    case ok
+    /// Some limits or grants are refused here.
+    case limited
+    /// No slice can be built here.
+    case missing
+  }
+
+  public var title: String
+  public var status: Status
+  /// What it means for slices: a sentence.
+  public var meaning: String
+  /// The command that mends it; nil where all is well or nothing helps.
+  public var remedy: String?
+
+  init(_ title: String, _ status: Status, _ meaning: String, remedy: String? = nil) {
+    self.title = title
+    self.status = status
+    self.meaning = meaning
+    self.remedy = remedy
+  }
+}
+
+/// What this host can and cannot enforce. Changes nothing, needs no supervisor; as root it also
+/// tries what can only be tried.
+public enum HostReport {
+  /// - Parameter state: the directory where slices are kept, or will be.
+  public static func findings(state: String = NodeLayout().state) -> [HostFinding] {
+    [kernel(), userNamespaces(), seccomp(), overlay(), storage(state)]
+      + controlGroups() + [pressure(), ipv6(), uplink(), networkTrial()].compactMap { $0 }
+  }
+
+  // MARK: - What every slice needs
+
+  private static func kernel() -> HostFinding {
+    var name = utsname()
+    uname(&name)
+    let release = withUnsafeBytes(of: name.release) {
+      String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    let numbers = release.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
+    guard numbers.count == 2, (numbers[0], numbers[1]) >= (6, 1) else {
+      return HostFinding(
+        "kernel", .missing, "\(release) is older than 6.1, with which slices are tested",
+        remedy: "apt install linux-image-amd64, on Debian 12 or newer")
+    }
+    return HostFinding("kernel", .ok, release)
+  }
+
+  private static func userNamespaces() -> HostFinding {
+    let most = text("/proc/sys/user/max_user_namespaces").flatMap { Int($0) }
+    guard let most else {
+      return HostFinding(
+        "user namespaces", .missing, "the kernel has none (CONFIG_USER_NS)")
+    }
+    guard most > 0 else {
+      return HostFinding(
+        "user namespaces", .missing, "they are switched off",
+        remedy: "sysctl user.max_user_namespaces=15000")
+    }
+    return HostFinding("user namespaces", .ok, "up to \(most)")
+  }
+
+  private static func seccomp() -> HostFinding {
+    guard text("/proc/sys/kernel/seccomp/actions_avail")?.contains("errno") == true else {
+      return HostFinding(
+        "seccomp", .missing, "the kernel cannot filter system calls (CONFIG_SECCOMP_FILTER)")
+    }
+    return HostFinding("seccomp", .ok, "system calls can be filtered")
+  }
+
+  private static func overlay() -> HostFinding {
+    let known = text("/proc/filesystems")?.split(separator: "\n").contains {
+      $0.hasSuffix("\toverlay")
+    }
+    guard known == true else {
+      return HostFinding(
+        "overlayfs", .missing, "the kernel has not loaded it", remedy: "modprobe overlay")
+    }
+    return HostFinding("overlayfs", .ok, "images can be shared copy-on-write")
+  }
+
+  /// File systems that can map owners (FS_ALLOW_IDMAP) and hold the upper layer of an overlay.
+  private static let goodStorage: Set<String> = ["ext4", "xfs", "btrfs", "f2fs", "bcachefs"]
+
+  private static func storage(_ state: String) -> HostFinding {
+    let (type, place) = fileSystem(of: state)
+    let title = "storage of \(state)"
+    if goodStorage.contains(type) { return HostFinding(title, .ok, "\(type), mounted at \(place)") }
+    if type == "tmpfs" {
+      return HostFinding(
+        title, .limited, "tmpfs: slices do not survive a reboot, and use memory for storage",
+        remedy: "mount a disk with ext4 or xfs at \(state)")
+    }
+    return HostFinding(
+      title, .missing, "\(type) cannot map the owners of files or hold a writable layer",
+      remedy: "mount a disk with ext4 or xfs at \(state)")
+  }
+
+  // MARK: - cgroup v2
+
+  /// Controllers, with the keys that they hold.
+  private static let controllers: [(name: String, keys: String)] = [
+    ("cpu", "cpu.weight and cpu.max"), ("cpuset", "cpu.set"), ("memory", "memory.*"),
+    ("pids", "pids.max"), ("io", "io.*"),
+  ]
+
+  private static func controlGroups() -> [HostFinding] {
+    guard let hierarchy = try? CgroupFileSystem.find() else {  // unreadable /proc: none
+      return [
+        HostFinding(
+          "cgroup v2", .missing, "no hierarchy is mounted",
+          remedy: "mount -t cgroup2 none /sys/fs/cgroup")
+      ]
+    }
+    let root = Cgroup(path: hierarchy.mountPoint)
+    let available = (try? root.controllers()) ?? []
+    var findings = [HostFinding("cgroup v2", .ok, "mounted at \(hierarchy.mountPoint)")]
+    for controller in controllers {
+      let title = "controller \(controller.name)"
+      if available.contains(controller.name) {
+        findings.append(HostFinding(title, .ok, "\(controller.keys) can be enforced"))
+      } else {
+        findings.append(
+          HostFinding(
+            title, .limited, "\(controller.keys) cannot be enforced, and is refused",
+            remedy: remedy(forController: controller.name)))
+      }
+    }
+    if available.contains("io") { findings.append(diskWeights(root)) }
+    return findings
+  }
+
+  private static func remedy(forController name: String) -> String {
+    // Version 1 hierarchies hold the controllers that they have: proc(5), /proc/PID/cgroup.
+    let held = text("/proc/self/cgroup")?.split(separator: "\n").contains { line in
+      let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+      return fields.count == 3
+        && fields[1].split(separator: ",").contains { $0 == name || $0 == "blkio" && name == "io" }
+    }
+    return held == true
+      ? "boot with cgroup_no_v1=all (systemd: systemd.unified_cgroup_hierarchy=1), or try it in the test host: make lab"
+      : "boot a kernel with it, without cgroup_disable=\(name)"
+  }
+
+  private static func diskWeights(_ root: Cgroup) -> HostFinding {
+    let cost = root.has("io.cost.qos")
+    return cost
+      ? HostFinding(
+        "disk weights", .ok, "io.cost is there: io.weight works once it is on for the disk",
+        remedy: "echo 'MAJ:MIN enable=1' > \(root.path)/io.cost.qos")
+      : HostFinding(
+        "disk weights", .limited,
+        "the kernel has no io.cost (CONFIG_BLK_CGROUP_IOCOST): io.weight needs BFQ",
+        remedy: "echo bfq > /sys/block/DISK/queue/scheduler")
+  }
+
+  private static func pressure() -> HostFinding {
+    Files.exists("/proc/pressure/cpu")
+      ? HostFinding("pressure", .ok, "'shares' shows how long slices wait")
+      : HostFinding(
+        "pressure", .limited, "'shares' cannot show how long slices wait", remedy: "boot with psi=1"
+      )
+  }
+
+  // MARK: - Network
+
+  private static func ipv6() -> HostFinding {
+    Files.exists("/proc/sys/net/ipv6")
+      ? HostFinding("IPv6", .ok, "slices get an address of it")
+      : HostFinding(
+        "IPv6", .limited, "slices get IPv4 alone", remedy: "boot without ipv6.disable=1")
+  }
+
+  private static func uplink() -> HostFinding {
+    // proc_net(5): Iface Destination Gateway Flags … Mask; a default route has both 0.
+    let routes = text("/proc/net/route")?.split(separator: "\n").dropFirst() ?? []
+    let fields = routes.map { $0.split(separator: "\t") }
+    guard
+      let route = fields.first(where: { $0.count > 7 && $0[1] == "00000000" && $0[7] == "00000000" }
+      )
+    else {
+      return HostFinding(
+        "uplink", .limited,
+        "the host has no default route: slices reach it and each other, not the world",
+        remedy: "ip route add default via GATEWAY")
+    }
+    return HostFinding("uplink", .ok, "\(route[0])")
+  }
+
+  /// Builds a network namespace and the address translation inside it. Root only; moves the calling
+  /// thread into that namespace for good, so it comes last in a short-lived process.
+  private static func networkTrial() -> HostFinding? {
+    guard geteuid() == 0 else { return nil }
+    let title = "network"
+    guard kernel_unshare(kernel_new_net) == 0 else {
+      return HostFinding(
+        title, .missing,
+        "no network namespace can be made: \(SystemError(code: errno, operation: "unshare"))",
+        remedy: "sysctl user.max_net_namespaces=15000")
+    }
+    do {
+      try NetworkControl().installTranslation(
+        [.ipv4(NodePolicy().addresses4)], linkPrefix: SliceEnvironment.linkPrefix)
+      return HostFinding(title, .ok, "namespaces, links and address translation work")
+    } catch {
+      return HostFinding(
+        title, .limited, "slices reach the host and each other, not the world: \(error.message)",
+        remedy: "modprobe -a nf_tables nft_masq nft_chain_nat")
+    }
+  }
+
+  // MARK: - Parts
+
+  private static func text(_ path: String) -> String? {
+    try? Files.readText(path)  // absent where the kernel lacks the thing: that is the answer
+  }
+
+  /// Type and mount point of the file system that holds a path, or will.
+  private static func fileSystem(of path: String) -> (type: String, mountPoint: String) {
+    var best = (type: "unknown", mountPoint: "")
+    for line in (text("/proc/self/mountinfo") ?? "").split(separator: "\n") {
+      let fields = line.split(separator: " ")
+      guard let dash = fields.firstIndex(of: "-"), fields.count > dash + 1, fields.count > 4 else {
+        continue
+      }
+      let point = String(fields[4])
+      let covers = point == "/" || path == point || path.hasPrefix(point + "/")
+      // Later lines cover earlier ones at the same place.
+      if covers, point.utf8.count >= best.mountPoint.utf8.count {
+        best = (String(fields[dash + 1]), point)
+      }
+    }
+    return best
+  }
+}

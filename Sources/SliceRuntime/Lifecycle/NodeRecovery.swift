@@ -1,0 +1,56 @@
+import Descriptor
+import Glibc
+import SliceKernel
+import SliceModel
+
+/// Taking over what an earlier supervisor left.
+extension Node {
+  /// Adopts the slices that live, notes the end of those that do not, removes what belongs to none,
+  /// and after a reboot starts again what was wanted to run.
+  func recover(_ records: [SliceRecord], orphans: [String]) throws(SliceError) {
+    let boot = try reporting("identify the boot") { () throws(SystemError) in
+      try BootIdentity.current()
+    }
+    var restart: [ManagedSlice] = []
+    for record in records {
+      let name = try SliceName(record.name)
+      let slice = ManagedSlice(record, layout: layout.slice(name))
+      table.withLock { $0[name] = slice }
+      guard let run = record.run else { continue }
+      if run.bootID == boot, let process = Self.living(run) {
+        slice.adopt(process)
+        try watcher.watch(process, name: name)
+        report(slice, "adopted", by: nil, ["pid": "\(process.pid)"])
+      } else if run.bootID == boot {
+        finish(name)
+      } else {
+        slice.conclude(.signaled(SIGKILL), reason: "the host was restarted")
+        try store.save(slice.record)
+        if record.wanted == .running { restart.append(slice) }
+      }
+    }
+    let living = Set(self.records().filter { $0.run != nil }.map(\.name))
+    for what in environment.removeOrphans(
+      directories: orphans, living: living,
+      numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
+    {
+      notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
+    }
+    for slice in restart {
+      do {
+        try launch(slice, by: "the node's start")
+      } catch {
+        report(slice, "start-failed", by: nil, ["reason": error.message])
+      }
+    }
+  }
+
+  /// The process of a run, if it is that very one and lives.
+  private static func living(_ run: SliceRecord.Run) -> PidFD? {
+    // Any error means that it is gone: the number is free, or means another process.
+    guard let process = try? PidFD(pid: run.pid),
+      (try? BootIdentity.startTicks(of: run.pid)) == run.startTicks, !process.hasEnded()
+    else { return nil }
+    return process
+  }
+}

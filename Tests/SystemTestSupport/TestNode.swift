@@ -1,0 +1,257 @@
+import Descriptor
+import FoundationEssentials
+import Glibc
+import SliceModel
+import Synchronization
+
+/// A node of the test's own: the real sliced with its own state, in a `PrivateHost`.
+///
+/// Use `withNode`, which takes it down whatever happens and finds what was left behind.
+public final class TestNode: Sendable {
+  public struct Options: Sendable {
+    /// Text of node.toml.
+    public var policy: String
+    /// Where the state lies.
+    public var storage: Storage = .directory
+
+    public enum Storage: Sendable {
+      case directory
+      /// A small file system of its own, in MiB: ext4 on a loop device.
+      case ext4(megabytes: Int)
+      case tmpfs(megabytes: Int)
+    }
+
+    /// - Parameter allowUnenforced: whether slices may have limits that this host does not hold;
+    ///   by default only where it does not.
+    public init(allowUnenforced: Bool = !Host.enforcesLimits, policy: String = "") {
+      self.policy = "allow-unenforced = \(allowUnenforced)\n" + policy
+    }
+  }
+
+  public let host: PrivateHost
+  /// Holds everything of this node: state, run, sock, node.toml, sliced.log.
+  public let directory: String
+  /// Absolute path of the cgroup that is parent of the slices'.
+  public let cgroup: String
+  private let options: Options
+  private let supervisor = Mutex<BackgroundCommand?>(nil)
+  private static let counter = Atomic<Int>(0)
+
+  public var socket: String { directory + "/sock" }
+  public var state: String { directory + "/state" }
+  public var runtime: String { directory + "/run" }
+  public var log: String { HostFiles.text(directory + "/sliced.log") }
+
+  public init(_ options: Options = Options()) throws {
+    if let obstacle = Host.obstacle { throw HarnessError(obstacle) }
+    self.options = options
+    let number = Self.counter.add(1, ordering: .relaxed).newValue
+    cgroup = "\(Host.cgroupMount!)/slices-test-\(getpid())-\(number)"
+    var template = Array("\(Host.stateDirectory!)/slices-test.XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw SystemError(code: errno, operation: "mkdtemp") }
+    directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    chmod(directory, 0o755)
+    host = try PrivateHost()
+    try HostFiles.write(options.policy, to: directory + "/node.toml")
+    try prepareStorage()
+    try startSupervisor()
+  }
+
+  private func prepareStorage() throws {
+    mkdir(state, 0o711)
+    let script: String
+    switch options.storage {
+    case .directory: return
+    case .tmpfs(let size): script = "mount -t tmpfs -o mode=711,size=\(size)m state '\(state)'"
+    case .ext4(let size):
+      script = """
+        truncate -s \(size)M '\(directory)/disk' && mke2fs -q -F -t ext4 -m 0 '\(directory)/disk' \
+        && mount -o loop '\(directory)/disk' '\(state)'
+        """
+    }
+    let result = try host.run(["sh", "-c", script])
+    guard result.status == 0 else { throw HarnessError("storage of the node: \(result)") }
+  }
+
+  // MARK: - The supervisor
+
+  /// Starts sliced and waits until it serves.
+  public func startSupervisor() throws {
+    let log = directory + "/sliced.log"
+    // A shell opens the log, so that it goes on through a restart.
+    let command = try host.start([
+      "sh", "-c", "exec \"$@\" 2>>'\(log)'", "sh", Host.programs + "/sliced", "--state", state,
+      "--runtime", runtime, "--socket", socket, "--policy", directory + "/node.toml", "--cgroup",
+      String(cgroup.dropFirst(Host.cgroupMount!.count)),
+    ])
+    supervisor.withLock { $0 = command }
+    let answers = eventually(within: 30) {
+      !command.isRunning || (try? slicectl("list").status) == 0
+    }
+    guard answers, command.isRunning else { throw HarnessError("sliced does not serve:\n\(self.log)") }
+  }
+
+  /// SIGTERM, and its exit status. Slices live on.
+  @discardableResult
+  public func stopSupervisor() -> Int32? { endSupervisor(SIGTERM) }
+
+  /// SIGKILL, as a crash. Slices live on.
+  public func crashSupervisor() { endSupervisor(SIGKILL) }
+
+  @discardableResult
+  private func endSupervisor(_ signal: Int32) -> Int32? {
+    let command = supervisor.withLock { supervisor in
+      defer { supervisor = nil }
+      return supervisor
+    }
+    guard let command else { return nil }
+    command.signal(signal)
+    return command.wait(seconds: 20).status
+  }
+
+  /// Of sliced, in the private host's PID namespace.
+  public var supervisorPID: pid_t? {
+    guard supervisor.withLock({ $0 != nil }) else { return nil }
+    return ProcessTable.pids(proc: host.proc).first {
+      HostFiles.text("\(host.proc)/\($0)/comm") == "sliced\n"
+    }
+  }
+
+  // MARK: - Its clients
+
+  /// Command line of slicectl for this node, inside its private host: for a terminal's program too.
+  public func slicectlCommand(_ arguments: [String], as user: TestUser = .root) -> [String] {
+    host.command([Host.programs + "/slicectl", "--socket", socket] + arguments, as: user)
+  }
+
+  @discardableResult
+  public func slicectl(
+    _ arguments: String..., as user: TestUser = .root, environment: [String] = [],
+    input: String? = nil, timeout: Double = 60
+  ) throws -> CommandResult {
+    try slicectl(
+      arguments, as: user, environment: environment, input: input, timeout: timeout)
+  }
+
+  @discardableResult
+  public func slicectl(
+    _ arguments: [String], as user: TestUser = .root, environment: [String] = [],
+    input: String? = nil, timeout: Double = 60
+  ) throws -> CommandResult {
+    try Command.run(
+      slicectlCommand(arguments, as: user), environment: environment,
+      input: input.map { Array($0.utf8) }, timeout: timeout)
+  }
+
+  /// As `slicectl`, for what must succeed: throws with everything that it printed otherwise.
+  @discardableResult
+  public func succeed(
+    _ arguments: String..., as user: TestUser = .root, input: String? = nil, timeout: Double = 60
+  ) throws -> String {
+    let result = try slicectl(arguments, as: user, input: input, timeout: timeout)
+    guard result.status == 0 else {
+      throw HarnessError("slicectl \(arguments.joined(separator: " ")): \(result)")
+    }
+    return result.output
+  }
+
+  /// The JSON value that a verb prints.
+  public func json(_ arguments: String..., as user: TestUser = .root) throws -> JSONValue {
+    let result = try slicectl(["--json"] + arguments, as: user)
+    guard result.status == 0 else {
+      throw HarnessError("slicectl --json \(arguments.joined(separator: " ")): \(result)")
+    }
+    return try JSONValue(parsing: result.outputBytes)
+  }
+
+  /// Runs a command in a slice: what it prints on standard output, less the last newline.
+  public func execute(_ slice: String, _ command: String...) throws -> String {
+    let result = try slicectl(["exec", slice, "--"] + command)
+    guard result.status == 0 else {
+      throw HarnessError("exec \(slice) \(command.joined(separator: " ")): \(result)")
+    }
+    return result.output.hasSuffix("\n") ? String(result.output.dropLast()) : result.output
+  }
+
+  public func start(
+    _ arguments: String..., as user: TestUser = .root, input: String? = nil
+  ) throws -> BackgroundCommand {
+    try BackgroundCommand(
+      slicectlCommand(arguments, as: user), input: input.map { Array($0.utf8) })
+  }
+
+  /// The state that `list` shows; nil when there is no such slice.
+  public func state(of slice: String) throws -> String? {
+    try json("list").array?.first { $0["name"].string == slice }?["state"].string
+  }
+
+  /// Waits until a slice is in a state.
+  public func reaches(_ state: String, _ slice: String, within seconds: Double = 15) throws -> Bool {
+    try eventually(within: seconds) { try self.state(of: slice) == state }
+  }
+
+  // MARK: - What is there
+
+  public func resources() -> ResourceCount {
+    ResourceCount(
+      host: host, supervisor: supervisorPID, cgroup: cgroup, directories: [state, runtime])
+  }
+
+  /// What there is more or less than `earlier`, after some time to settle; empty: nothing.
+  public func change(since earlier: ResourceCount, within seconds: Double = 10) -> String {
+    _ = eventually(within: seconds) { resources() == earlier }
+    return resources().difference(from: earlier)
+  }
+
+  // MARK: - End
+
+  /// Ends everything of this node, without asking the supervisor.
+  public func remove() {
+    host.remove()
+    supervisor.withLock { $0 = nil }
+    _ = eventually(within: 10) {
+      try? HostFiles.write("1", to: cgroup + "/cgroup.kill")
+      let groups = HostFiles.tree(cgroup).filter(HostFiles.isDirectory) + [cgroup]
+      for path in groups.reversed() { rmdir(path) }
+      return !HostFiles.exists(cgroup)
+    }
+    _ = try? Command.run(["rm", "-rf", "--one-file-system", directory])
+  }
+}
+
+/// Runs `body` with a node of its own, and takes the node down.
+///
+/// When `body` is through, all slices are destroyed, by the verb, and what remains beyond what was
+/// there before is an error.
+public func withNode(
+  _ options: TestNode.Options = .init(), checkLeftovers: Bool = true,
+  _ body: (TestNode) throws -> Void
+) throws {
+  let node = try TestNode(options)
+  defer { node.remove() }
+  let before = node.resources()
+  do {
+    try body(node)
+  } catch {
+    throw HarnessError("\(error)\n--- sliced's log\n\(node.log)")
+  }
+  guard checkLeftovers else { return }
+  let names = try node.json("list").array?.compactMap { $0["name"].string } ?? []
+  if !names.isEmpty {
+    let result = try node.slicectl(["destroy", "--force"] + names)
+    guard result.status == 0 else { throw HarnessError("destroy at the end: \(result)") }
+  }
+  let left = node.change(since: before)
+  guard left.isEmpty else {
+    throw HarnessError("left behind:\n\(left)\n--- sliced's log\n\(node.log)")
+  }
+}
+
+extension JSONValue {
+  public init(parsing bytes: [UInt8]) throws {
+    self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+  }
+
+  /// Names of the members of an object.
+  public var keys: Set<String> { if case .object(let members) = self { Set(members.keys) } else { [] } }
+}
