@@ -7,11 +7,18 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 BIN     := build/bin
 
+## make help: this list
+.PHONY: help
+help:
+	@sed -n 's/^## make //p' $(MAKEFILE_LIST) | awk -F ': ' '{ printf "make %-27s %s\n", $$1, $$2 }'
+
 # ---- what has to be installed (Debian) -------------------------------------------------------
 
 BUILD_PACKAGES := gcc g++ make musl-tools libc6-dev linux-libc-dev libseccomp-dev libcap-dev \
   libnl-3-dev libarchive-dev nettle-dev libjansson-dev zlib1g-dev liblzma-dev libzstd-dev \
   libbz2-dev libacl1-dev liblz4-dev libtomlplusplus-dev busybox-static
+DEMO_PACKAGES := curl python3 iproute2
+LINT_PACKAGES := mandoc
 
 include Tests/Lab/lab.mk
 include Tests/tests.mk
@@ -22,9 +29,14 @@ define install_packages
 if [ -n "$$missing" ]; then echo "installing" $$missing >&2; Tests/install-packages $$missing; fi
 endef
 
-.PHONY: deps
-deps:
+.PHONY: deps swift-there
+deps: swift-there
 	$(call install_packages,$(BUILD_PACKAGES))
+
+# The only thing that Debian does not have.
+swift-there:
+	@command -v swift >/dev/null || { echo 'Swift 6.3 is needed, and not on PATH:' \
+	  'https://www.swift.org/install/linux has it for Debian 12' >&2; exit 1; }
 
 # ---- building --------------------------------------------------------------------------------
 
@@ -33,10 +45,11 @@ deps:
 SWIFT_RELEASE := swift build -c release --disable-local-rpath -Xswiftc -static-executable \
   -Xswiftc -use-ld=lld -Xswiftc -Xclang-linker -Xswiftc -static-pie -Xlinker -s
 
+## make build: release binaries in build/bin, the default
 .PHONY: build swift-build
 build: deps $(BIN)/slice-init $(BIN)/slice-unpack $(BIN)/busybox swift-build
 
-swift-build: | $(BIN)
+swift-build: | deps $(BIN)
 	$(SWIFT_RELEASE) --product slicectl
 	$(SWIFT_RELEASE) --product sliced
 	@install -m 755 .build/release/slicectl .build/release/sliced $(BIN)/
@@ -64,6 +77,82 @@ $(BIN)/slice-unpack: $(wildcard CShims/unpack/*.c CShims/unpack/*.h) | deps $(BI
 $(BIN)/busybox: | deps $(BIN)
 	@install -m 755 /bin/busybox $@
 
+## make clean: removes everything built
 .PHONY: clean
 clean:
 	rm -rf build .build
+
+# ---- trying it -------------------------------------------------------------------------------
+
+## make demo: builds, then shows the main job, in the lab where this host cannot enforce limits
+.PHONY: demo
+demo: build
+	$(call install_packages,$(DEMO_PACKAGES) $(LAB_PACKAGES))
+	@exec Tests/Demo/demo
+
+## make doctor: what this host can and cannot enforce
+.PHONY: doctor
+doctor: build
+	@$(BIN)/slicectl doctor
+
+# ---- checking --------------------------------------------------------------------------------
+
+## make lint: format of the Swift sources, warnings of the C sources, manual pages, scripts
+.PHONY: lint
+LINTED_C := $(filter-out CShims/init/% CShims/unpack/%,$(wildcard CShims/*/*.c))
+lint: deps
+	$(call install_packages,$(LINT_PACKAGES))
+	swift format lint --strict --recursive Package.swift Sources Tests
+	@# slice-init and slice-unpack are built with these warnings, SwiftPM's targets are not.
+	@for file in $(LINTED_C); do \
+	  gcc -std=gnu11 -fsyntax-only -Wall -Wextra -Werror -I/usr/include/libnl3 \
+	    -I$${file%/*}/include -ICShims/protocol $$file || exit 1; done
+	mandoc -T lint -W warning Docs/man/*.[1-8]
+	@for file in .ci/run Tests/install-packages Tests/Demo/* Tests/Lab/{run,init,kernel}; do \
+	  bash -n $$file || exit 1; done
+
+## make format: formats the Swift sources
+.PHONY: format
+format: swift-there
+	swift format --in-place --recursive Package.swift Sources Tests
+
+# ---- installing ------------------------------------------------------------------------------
+
+# Where each file goes, below PREFIX: where Debian's systemd, man and shells search /usr/local.
+LIBRARY         := lib/slices
+UNITS           := lib/systemd/system
+BASH_COMPLETION := share/bash-completion/completions/slicectl
+ZSH_COMPLETION  := share/zsh/site-functions/_slicectl
+FISH_COMPLETION := share/fish/vendor_completions.d/slicectl.fish
+EXAMPLES        := share/doc/slices
+INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-unpack \
+  $(LIBRARY)/busybox $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
+  $(ZSH_COMPLETION) $(FISH_COMPLETION) $(EXAMPLES)/node.toml \
+  $(foreach page,$(notdir $(wildcard Docs/man/*)),share/man/man$(subst .,,$(suffix $(page)))/$(page))
+to = $(DESTDIR)$(PREFIX)/$(1)
+
+# What `make build` has made is installed as it is, so that root needs no compiler.
+## make install: programs, units, manual pages, completions, below DESTDIR and PREFIX (/usr/local)
+.PHONY: install
+install: $(if $(wildcard $(BIN)/sliced),,build)
+	install -D -m 755 $(BIN)/slicectl $(call to,bin/slicectl)
+	install -D -m 755 $(BIN)/sliced $(call to,sbin/sliced)
+	install -D -m 755 -t $(call to,$(LIBRARY)) $(BIN)/slice-unpack $(BIN)/busybox
+	install -m 711 $(BIN)/slice-init $(call to,$(LIBRARY)/slice-init)
+	install -D -m 644 -t $(call to,$(UNITS)) Docs/examples/sliced.service Docs/examples/slices.service
+	sed -i 's,/usr/local/sbin/,$(PREFIX)/sbin/,' $(call to,$(UNITS)/sliced.service)
+	install -D -m 644 -t $(call to,$(EXAMPLES)) Docs/examples/node.toml
+	$(foreach page,$(wildcard Docs/man/*),install -D -m 644 -t \
+	  $(call to,share/man/man$(subst .,,$(suffix $(page)))) $(page) &&) true
+	install -d $(call to,$(dir $(BASH_COMPLETION))) $(call to,$(dir $(ZSH_COMPLETION))) \
+	  $(call to,$(dir $(FISH_COMPLETION)))
+	$(BIN)/slicectl --generate-completion-script bash >$(call to,$(BASH_COMPLETION))
+	$(BIN)/slicectl --generate-completion-script zsh >$(call to,$(ZSH_COMPLETION))
+	$(BIN)/slicectl --generate-completion-script fish >$(call to,$(FISH_COMPLETION))
+	$(if $(DESTDIR),,@echo "start it with: systemctl daemon-reload && systemctl enable --now sliced")
+
+## make uninstall: removes what install puts there, and no slice
+.PHONY: uninstall
+uninstall:
+	rm -f $(foreach file,$(INSTALLED),$(call to,$(file)))
+	@rmdir --ignore-fail-on-non-empty $(call to,$(LIBRARY)) $(call to,$(EXAMPLES)) 2>/dev/null || true

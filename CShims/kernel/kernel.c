@@ -36,7 +36,8 @@ const uint64_t kernel_mount_readonly = MOUNT_ATTR_RDONLY, kernel_mount_nosuid = 
                kernel_mount_idmap = MOUNT_ATTR_IDMAP;
 const uint64_t kernel_resolve_in_root = RESOLVE_IN_ROOT, kernel_resolve_beneath = RESOLVE_BENEATH,
                kernel_resolve_no_magiclinks = RESOLVE_NO_MAGICLINKS,
-               kernel_resolve_no_symlinks = RESOLVE_NO_SYMLINKS;
+               kernel_resolve_no_symlinks = RESOLVE_NO_SYMLINKS,
+               kernel_resolve_no_xdev = RESOLVE_NO_XDEV;
 
 const int kernel_path_only = O_PATH;
 
@@ -144,13 +145,21 @@ int kernel_connect_seqpacket(const char *path) {
     int fd = seqpacket(path, &address);
     if (fd < 0)
         return -1;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+    // A listener that takes no more, frozen for instance, must not hold us: EAGAIN (unix(7)).
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        fcntl(fd, F_SETFL, flags) < 0)
         return close_failed(fd);
     return fd;
 }
 
 int kernel_forbid_tracing(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 int kernel_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
+int kernel_lock_file(int descriptor) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(descriptor, F_SETLK, &lock);
+}
 int kernel_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 uint64_t kernel_device_number(uint32_t major, uint32_t minor) { return makedev(major, minor); }

@@ -14,6 +14,9 @@ public struct Settings: Sendable, Hashable {
     case flag(Bool)
   }
 
+  /// Bytes of what a person may write for one value.
+  private static let longestText = 4096
+
   private var values: [Key: Value] = [:]
 
   public init() {}
@@ -29,9 +32,10 @@ public struct Settings: Sendable, Hashable {
       values[key] = nil
       return
     }
-    guard let value = Value(text, form: key.form) else {
+    // Leading zeros could make a text of any length a valid number.
+    guard text.utf8.count <= Self.longestText, let value = Value(text, form: key.form) else {
       throw SliceError(
-        .usage, "\(key.rawValue)=\(text.escapedForTerminal) is not valid",
+        .usage, "\(key.rawValue)=\(text.prefix(64).description.escapedForTerminal) is not valid",
         hint: "\(key.rawValue) takes \(key.form.expectation)")
     }
     values[key] = value

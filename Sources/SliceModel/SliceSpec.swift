@@ -38,6 +38,9 @@ public struct SliceSpec: Sendable, Hashable, Codable {
   /// One argument or variable: the kernel's MAX_ARG_STRLEN is 32 pages.
   public static let maximumStringBytes = 128 << 10
 
+  /// Every mount costs the launch several steps.
+  public static let mostMounts = 64
+
   /// Refuses what cannot be a slice whatever the host is like.
   public func validate() throws(SliceError) {
     try settings.validate()
@@ -50,6 +53,10 @@ public struct SliceSpec: Sendable, Hashable, Codable {
     try Self.validate(environment: environment)
     if let workdir { try Self.validate(workdir: workdir) }
     if let user { try Self.validate(user: user) }
+    guard mounts.count <= Self.mostMounts else {
+      throw SliceError(
+        .usage, "\(mounts.count) mounts are too many", hint: "at most \(Self.mostMounts)")
+    }
     for mount in mounts { try mount.validate() }
   }
 
@@ -134,7 +141,8 @@ public struct TemporaryMount: Sendable, Hashable, Codable {
   public func validate() throws(SliceError) {
     let parts = target.utf8.split(separator: UInt8(ascii: "/")).map(Substring.init)
     guard target.utf8.first == UInt8(ascii: "/"), let first = parts.first, !parts.contains(".."),
-      !parts.contains("."), !target.utf8.contains(0), target.utf8.count < 4096
+      !parts.contains("."), !target.utf8.contains(0), target.utf8.count < 1024,
+      parts.count <= 32
     else {
       throw SliceError(
         .usage, "mount target '\(target.escapedForTerminal)' is not an absolute path below /")

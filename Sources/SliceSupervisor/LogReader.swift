@@ -17,16 +17,17 @@ struct LogReader {
 
   init(_ layout: SliceLayout) { directory = layout.log }
 
-  /// The newest `lines` entries (nil: all) not older than `since`, and where to go on.
+  /// The newest `lines` entries (nil: all, negative: none) not older than `since`, and where to go on.
   func read(lines: Int?, since: String?) throws(SliceError) -> (entries: [LogEntry], end: Position)
   {
+    let most = min(max(lines ?? Self.mostEntries, 0), Self.mostEntries)
     var entries: [LogEntry] = []
     let position: Position
     do {
       let names = try Files.list(directory).filter { $0.hasPrefix("log.") }
       let rotated = names.compactMap { name in UInt(name.dropFirst(4)).map { (name, $0) } }
       for (name, _) in rotated.sorted(by: { $0.1 > $1.1 }) {
-        if let file = try open(name) { collect(file, &entries, since: since, lines: lines) }
+        if let file = try open(name) { collect(file, &entries, since: since, most: most) }
       }
       position = Position()
       if let file = try open("log") {
@@ -36,7 +37,7 @@ struct LogReader {
     } catch {
       throw SliceError(error).within("read the log")
     }
-    return (Array(entries.suffix(min(lines ?? Self.mostEntries, Self.mostEntries))), position)
+    return (Array(entries.suffix(most)), position)
   }
 
   /// What has come since; goes over to a new file when the old one was rotated away.
@@ -69,12 +70,11 @@ struct LogReader {
   }
 
   private func collect(
-    _ file: SharedFD, _ entries: inout [LogEntry], since: String?, lines: Int?
+    _ file: SharedFD, _ entries: inout [LogEntry], since: String?, most: Int
   ) {
     let position = Position()
     position.follow(file)
     entries += position.read(since: since)
-    let most = lines ?? Self.mostEntries
     if entries.count > most { entries.removeFirst(entries.count - most) }
   }
 

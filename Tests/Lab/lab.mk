@@ -10,7 +10,7 @@ LAB_QEMU_PACKAGES := busybox-static cpio debian-archive-keyring e2fsprogs iprout
 unexport CMD
 export LAB_COMMAND := $(value CMD)
 
-## make lab [CMD='shell command']: runs it in the lab, or gives a shell
+## make lab [CMD=...]: runs the shell command CMD in the lab, or gives a shell
 lab: build/lab/make-lab.so
 	$(if $(findstring n,$(firstword -$(MAKEFLAGS))),,$(eval -load $<(make_lab_setup))$(run-lab Tests/Lab/run))@Tests/Lab/run "$$LAB_COMMAND"
 

@@ -1,132 +1,95 @@
+import Descriptor
 import Glibc
 import SliceKernel
 import SliceModel
-import SystemTestSupport
 import Testing
 
 @testable import SliceRuntime
 
-/// Docs/launch-order.md argues the plans step by step; it must speak of the plans that run.
+/// The steps of a launch, held against what Docs/launch-order.md argues: whoever changes one has to
+/// change the other.
 @Suite struct LaunchOrderTests {
-  /// The lines of the document's fenced blocks of one kind, in order.
-  private func documented(_ kind: String) -> [String] {
-    var inside = false
-    var steps: [String] = []
-    for line in HostFiles.lines(Host.packageDirectory + "/Docs/launch-order.md") {
-      if line.hasPrefix("```") {
-        inside = line == "```\(kind)"
-      } else if inside {
-        steps.append(line)
+  @Test func startIsAsDocumented() throws {
+    #expect(try steps(of: startPlan()) == documented("Starting"))
+  }
+
+  @Test func enterIsAsDocumented() throws {
+    #expect(try steps(of: enterPlan()) == documented("Entering"))
+  }
+
+  /// Whoever is in the slice's user namespace has no business with mounts or the host's namespaces.
+  @Test func nothingPrivilegedFollowsTheUserNamespace() throws {
+    for plan in [try startPlan(), try enterPlan()] {
+      let entry = try #require(
+        plan.steps.firstIndex {
+          if case .joinNamespace(_, .user) = $0 { true } else { false }
+        })
+      let rest = plan.steps[plan.steps.index(after: entry)...]
+      for step in rest {
+        switch step {
+        case .becomeRoot, .restrictCapabilities, .forbidNewPrivileges, .filterSystemCalls: continue
+        default: Issue.record("\(step) after the user namespace was entered")
+        }
       }
     }
-    return steps
   }
 
-  /// A step as the document writes it, where the host's own hard limit is above what is asked.
-  private func text(_ step: LaunchStep) -> String {
-    if case .limit(let limit) = step, limit.name == "RLIMIT_NOFILE" {
-      return "prlimit(RLIMIT_NOFILE, 1024, 524288)"
+  @Test func bothWaysInEndAlike() throws {
+    let start = try steps(of: startPlan())
+    let enter = try steps(of: enterPlan())
+    #expect(start.suffix(8) == enter.suffix(8))
+  }
+
+  // MARK: - Plans
+
+  private func descriptor(_ label: String) throws -> SharedFD {
+    SharedFD(try Files.open("/dev/null", O_RDWR), label: label)
+  }
+
+  private func startPlan() throws -> LaunchPlan {
+    let any = try descriptor("any")
+    let root = RootFileSystem(
+      stage: "STAGE", image: try descriptor("image"), upper: "UPPER", work: "WORK",
+      hostTrees: [(try descriptor("host's /usr"), "usr")],
+      mounts: [TemporaryMount(target: "/var/cache", sizeBytes: 1 << 20)],
+      range: IDRange(first: 0x5000_0000))
+    return StartPlan(
+      root: root, hostname: "NAME", network: try descriptor("network namespace"),
+      userNamespace: try descriptor("user namespace"), cgroup: any,
+      confinement: try Confinement(), sliceInit: any,
+      service: ServiceInvocation(
+        command: nil, environment: [], user: nil, workdir: nil, restart: .no),
+      descriptors: ServiceDescriptors(null: any, control: any, log: any, status: any)
+    ).plan
+  }
+
+  private func enterPlan() throws -> LaunchPlan {
+    let any = try descriptor("any")
+    return EnterPlan(
+      slice: try NamespaceSet(of: PidFD(pid: getpid())), cgroup: any,
+      confinement: try Confinement(), sliceInit: any,
+      command: ServiceInvocation(
+        command: nil, environment: [], user: nil, workdir: nil, restart: .no),
+      streams: [any, any, any], terminal: false
+    ).plan
+  }
+
+  /// In words, without what depends on where the test runs.
+  private func steps(of plan: LaunchPlan) -> [String] {
+    plan.steps.map { step in
+      let text = "\(step)"
+      return text.hasPrefix("prlimit(RLIMIT_NOFILE") ? "prlimit(RLIMIT_NOFILE, …)" : text
     }
-    return "\(step)"
   }
 
-  @Test func theStartIsAsDocumented() throws {
-    let plan = try ExamplePlans.start(
-      mounts: [TemporaryMount(target: "/var/cache", sizeBytes: 1 << 20)])
-    #expect(plan.steps.map(text) == documented("start"))
-  }
-
-  @Test func enteringIsAsDocumented() throws {
-    #expect(try ExamplePlans.enter().steps.map(text) == documented("enter"))
-  }
-
-  @Test func everyWayInEndsInTheSameConfinement() throws {
-    let start = try ExamplePlans.start().steps.map(text)
-    let enter = try ExamplePlans.enter().steps.map(text)
-    let confinement = try Confinement().steps(
-      userNamespace: ExamplePlans.descriptor("user namespace")
-    ).map(text)
-    #expect(start.suffix(confinement.count) == confinement[...])
-    #expect(enter.suffix(confinement.count) == confinement[...])
-  }
-
-  /// What the order must never lose, said once more than in the document.
-  @Test func theOrderHoldsWhatSecurityRestsOn() throws {
-    let steps = try ExamplePlans.start(mounts: [TemporaryMount(target: "/cache", sizeBytes: nil)])
-      .steps.map(text)
-    func index(_ prefix: String) throws -> Int {
-      try #require(steps.firstIndex { $0.hasPrefix(prefix) }, "\(prefix)")
-    }
-    let user = try index("setns(user")
-    let pivot = try index("pivot_root")
-    #expect(try index("mount_setattr(/, recursive, private)") < index("mount("))
-    #expect(try index("setns(network") < index("mount(sysfs"))
-    #expect(try index("unshare(cgroup)") < index("mount(cgroup2"))
-    #expect(pivot < user, "mounts belong to the host's user namespace")
-    #expect(steps.lastIndex { $0.hasPrefix("mount(") || $0.hasPrefix("mask(") }! < pivot)
-    #expect(try user < index("setgroups"))
-    #expect(try index("setgroups") < index("capset"))
-    #expect(try index("capset") < index("prctl(PR_SET_NO_NEW_PRIVS)"))
-    #expect(try index("prctl(PR_SET_NO_NEW_PRIVS)") < index("seccomp"))
-    #expect(steps.last?.hasPrefix("seccomp") == true)
-    #expect(steps.filter { $0.hasPrefix("prlimit") }.count == 2)
-  }
-}
-
-/// What else than steps a plan decides.
-@Suite struct PlanTests {
-  @Test func aStartHasItsOwnNamespacesAndNoStreams() throws {
-    let plan = try ExamplePlans.start()
-    #expect(plan.namespaces == [.mount, .pid, .uts, .ipc])
-    #expect(plan.cgroup?.label == "cgroup")
-    #expect(plan.pidNamespace == nil)
-    #expect(
-      plan.descriptors.map(\.label) == [
-        "/dev/null", "/dev/null", "/dev/null", "control socket", "log directory", "status file",
-      ])
-    #expect(plan.reportIsInherited)
-    #expect(
-      plan.arguments == [
-        "slice-init", "start", "--report", "6", "--control", "3", "--log", "4", "--status", "5",
-        "--log-size", "\(10 << 20)", "--log-files", "5", "--restart", "always", "--stop-timeout",
-        "10000", "--user", "www", "--workdir", "/srv", "--", "nginx", "-g", "daemon off;",
-      ])
-    #expect(plan.environment == ["PATH=/bin"])
-  }
-
-  @Test func enteringJoinsAndMakesNothing() throws {
-    let plan = try ExamplePlans.enter()
-    #expect(plan.namespaces == [])
-    #expect(plan.pidNamespace?.label == "pid namespace")
-    #expect(plan.descriptors.map(\.label) == ["input", "output", "errors"])
-    #expect(plan.arguments.prefix(4) == ["slice-init", "run", "--report", "3"])
-    #expect(!plan.arguments.contains("--terminal"))
-    #expect(try ExamplePlans.enter(terminal: true).arguments.contains("--terminal"))
-  }
-
-  @Test func withoutHostTreesNothingOfTheHostIsShown() throws {
-    let steps = try ExamplePlans.start(hostTrees: []).steps.map(\.description)
-    #expect(!steps.contains { $0.contains("host's") })
-    let shown = try ExamplePlans.start(hostTrees: ["usr", "bin"]).steps.map(\.description)
-    #expect(shown.filter { $0.contains("host's") }.count == 2)
-  }
-
-  @Test func aTemporaryMountMakesItsPath() throws {
-    let steps = try ExamplePlans.start(
-      mounts: [TemporaryMount(target: "/var/cache/x", sizeBytes: 4096)]
-    ).steps.map(\.description)
-    let first = try #require(steps.firstIndex(of: "mkdir(/var, 0755)"))
-    #expect(steps[first + 1] == "mkdir(/var/cache, 0755)")
-    #expect(steps[first + 2] == "mkdir(/var/cache/x, 0755)")
-    #expect(steps[first + 3].contains("size=4096"))
-    #expect(steps[first + 3].contains("on /var/cache/x"))
-  }
-
-  @Test func noCapabilityOverTheHostIsLeft() throws {
-    let names = Confinement.capabilityNames
-    for name in ["SYS_ADMIN", "NET_ADMIN", "NET_RAW", "SYS_PTRACE", "MKNOD", "SYS_MODULE", "BPF"] {
-      #expect(!names.contains("CAP_" + name))
-    }
-    #expect(Set(names).count == names.count)
+  /// The indented lines of a section.
+  private func documented(_ section: String) throws -> [String] {
+    let text = try Files.readText(
+      #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
+        + "/Docs/launch-order.md")
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    let start = try #require(lines.firstIndex { $0 == "## \(section)" })
+    return lines[(start + 1)...].prefix { !$0.hasPrefix("## ") }
+      .filter { $0.hasPrefix("    ") }.map { String($0.dropFirst(4)) }
   }
 }

@@ -19,7 +19,7 @@ extern const uint64_t kernel_mount_readonly, kernel_mount_nosuid, kernel_mount_n
 
 // openat2(2) resolution.
 extern const uint64_t kernel_resolve_in_root, kernel_resolve_beneath, kernel_resolve_no_magiclinks,
-    kernel_resolve_no_symlinks;
+    kernel_resolve_no_symlinks, kernel_resolve_no_xdev;
 
 // O_PATH of open(2).
 extern const int kernel_path_only;
@@ -52,6 +52,7 @@ int kernel_terminal_resize(int master, uint16_t rows, uint16_t columns);
 
 // A listening AF_UNIX SOCK_SEQPACKET socket at `path`, mode 0600; a stale one is replaced.
 int kernel_listen_seqpacket(const char *path);
+// EAGAIN, at once, when it has as many clients waiting as it takes.
 int kernel_connect_seqpacket(const char *path);
 
 // A set of descriptors to wait on for becoming readable (epoll(7)); each is known by a token and
@@ -68,6 +69,9 @@ int kernel_forbid_tracing(void);
 int kernel_set_thread_name(const char *name);
 // pipe2(2) with O_CLOEXEC.
 int kernel_pipe(int32_t *read_end, int32_t *write_end);
+// Locks an open file for this process (fcntl(2), F_SETLK): EAGAIN or EACCES when another has it. Not
+// flock(2), whose lock a child that has not executed yet holds as well.
+int kernel_lock_file(int descriptor);
 // memfd_create(2) with MFD_CLOEXEC.
 int kernel_memory_file(const char *name);
 uint64_t kernel_device_number(uint32_t major, uint32_t minor);

@@ -67,27 +67,13 @@ public struct Cgroup: Sendable, Hashable {
     var waited = 0
     while true {
       do {
-        try removeOnce()
+        try Files.removeDirectories(path)
         return
       } catch {
         guard error.code == EBUSY, waited < milliseconds else { throw error }
       }
       usleep(2000)
       waited += 2
-    }
-  }
-
-  private func removeOnce() throws(SystemError) {
-    for name in try Files.list(path) {
-      let inner = child(name)
-      var info = stat()
-      guard lstat(inner.path, &info) == 0, info.st_mode & S_IFMT == S_IFDIR else { continue }
-      try inner.removeOnce()
-    }
-    do {
-      try checked("rmdir", path) { rmdir(path) }
-    } catch {
-      guard error.code == ENOENT else { throw error }
     }
   }
 

@@ -88,12 +88,17 @@ public struct SliceCgroup: Sendable {
   public let limits: Cgroup
   public var processes: Cgroup { limits.child("slice") }
 
+  /// What a slice may make below its own cgroup: enough for any service manager, and few enough
+  /// that removing them takes no time that others have to wait for.
+  private static let bounds = [("cgroup.max.depth", "16"), ("cgroup.max.descendants", "1000")]
+
   /// Makes both and gives the inner one to `owner`, a host id. With the limits of `settings`.
   public func create(
     settings: Settings, device: BlockDevice?, owner: UInt32
   ) throws(SliceError) {
     try reporting("make the cgroup \(limits.path)") { () throws(SystemError) in
       try limits.create()
+      for (file, value) in Self.bounds { try limits.write(value, to: file) }
       try limits.enableControllers(["cpu", "cpuset", "memory", "io", "pids"])
     }
     try limits.apply(settings, insteadOf: Settings(), device: device)

@@ -43,10 +43,11 @@ public struct SeccompProfile: Sendable {
     return onClone + onUnshare
   }()
 
-  /// Typing into the terminal of whoever entered (CVE-2017-5226). The kernel reads the lower 32 bits
+  /// Typing into the terminal of whoever entered (CVE-2017-5226), and the kernel's other line
+  /// disciplines, which no service needs and which have had their own holes. The kernel reads the lower 32 bits
   /// of the request, so those alone are compared (CVE-2019-10063).
   private static let terminalRules: [SeccompRule] = [
-    UInt64(0x5412) /* TIOCSTI */, 0x541C, /* TIOCLINUX */
+    UInt64(0x5412) /* TIOCSTI */, 0x541C /* TIOCLINUX */, 0x5423, /* TIOCSETD */
   ].map { request in
     SeccompRule(
       "ioctl", .fail(EPERM), when: .init(argument: 1, mask: 0xFFFF_FFFF, value: request))
@@ -67,13 +68,19 @@ public struct SeccompProfile: Sendable {
     }
   }()
 
-  /// personality may ask (0xffffffff, hence the upper bit) and set modes, less those that take
-  /// protections away: READ_IMPLIES_EXEC, MMAP_PAGE_ZERO, ADDR_COMPAT_LAYOUT.
-  private static let modeRules: [SeccompRule] = [0x40_0000, 0x10_0000, 0x20_0000].map {
-    (flag: UInt64) in
-    SeccompRule(
-      "personality", .fail(EPERM), when: .init(argument: 0, mask: 0x8000_0000 | flag, value: flag))
-  }
+  /// personality may ask, which is done with all 32 bits set, and set modes, less those that take
+  /// protections away: READ_IMPLIES_EXEC, MMAP_PAGE_ZERO, ADDR_COMPAT_LAYOUT. Any other value with
+  /// the highest bit set, which means nothing to the kernel, would slip past them: refused.
+  private static let modeRules: [SeccompRule] = {
+    let high: UInt64 = 0x8000_0000
+    let weakening = [0x40_0000, 0x10_0000, 0x20_0000].map { (flag: UInt64) in
+      SeccompRule.Condition(argument: 0, mask: high | flag, value: flag)
+    }
+    let notAsking = (UInt64(0)..<31).map { bit in
+      SeccompRule.Condition(argument: 0, mask: high | 1 << bit, value: high)
+    }
+    return (weakening + notAsking).map { SeccompRule("personality", .fail(EPERM), when: $0) }
+  }()
 
   // MARK: - Calls
 

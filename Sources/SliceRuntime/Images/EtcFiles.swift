@@ -7,7 +7,9 @@ import SliceModel
 /// gets for itself.
 enum EtcFiles {
   /// The directories of a root file system, and an /etc with the ids that every Debian system has.
-  static func addSkeleton(to tree: inout TreeContent) {
+  ///
+  /// - Parameter shell: root's.
+  static func addSkeleton(to tree: inout TreeContent, shell: String = "/bin/sh") {
     for directory in [
       "dev", "etc", "home", "mnt", "opt", "proc", "run", "srv", "sys", "var", "var/cache",
       "var/lib", "var/log", "var/mail", "var/spool",
@@ -19,21 +21,26 @@ enum EtcFiles {
     tree.add("var/tmp", .directory(mode: 0o1777))
     tree.add("var/run", .link("/run"))
     tree.add("var/lock", .link("/run/lock"))
-    tree.add("etc/passwd", text: passwd)
+    tree.add("etc/passwd", text: passwd(rootShell: shell))
     tree.add("etc/group", text: group)
     tree.add(
       "etc/nsswitch.conf", text: "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
     tree.add("etc/host.conf", text: "multi on\n")
-    tree.add(
-      "etc/profile",
-      text:
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\nPS1='\\u@\\h:\\w\\$ '\n"
-    )
+    tree.add("etc/profile", text: profile)
   }
 
-  /// Debian's fixed ids (base-passwd): users that services expect to find.
+  /// For login shells. The prompt does without escapes, which dash would show as they are.
+  private static let profile = """
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    export PATH
+    case $(id -u) in 0) PS1='# ' ;; *) PS1='$ ' ;; esac
+    PS1="$USER@$(uname -n):\\$PWD$PS1"
+
+    """
+
+  /// Debian's fixed ids (base-passwd) beside root: users that services expect to find.
   private static let users: [(name: String, id: Int, group: Int, home: String, shell: String)] = [
-    ("root", 0, 0, "/root", "/bin/sh"), ("daemon", 1, 1, "/usr/sbin", "/usr/sbin/nologin"),
+    ("daemon", 1, 1, "/usr/sbin", "/usr/sbin/nologin"),
     ("bin", 2, 2, "/bin", "/usr/sbin/nologin"), ("sys", 3, 3, "/dev", "/usr/sbin/nologin"),
     ("games", 5, 60, "/usr/games", "/usr/sbin/nologin"),
     ("mail", 8, 8, "/var/mail", "/usr/sbin/nologin"),
@@ -47,8 +54,10 @@ enum EtcFiles {
     ("mail", 8), ("proxy", 13), ("www-data", 33), ("backup", 34), ("shadow", 42), ("utmp", 43),
     ("staff", 50), ("games", 60), ("users", 100), ("nogroup", 65534),
   ]
-  private static var passwd: String {
-    users.map { "\($0.name):x:\($0.id):\($0.group):\($0.name):\($0.home):\($0.shell)\n" }.joined()
+  private static func passwd(rootShell: String) -> String {
+    "root:x:0:0:root:/root:\(rootShell)\n"
+      + users.map { "\($0.name):x:\($0.id):\($0.group):\($0.name):\($0.home):\($0.shell)\n" }
+      .joined()
   }
   private static var group: String { groups.map { "\($0.name):x:\($0.id):\n" }.joined() }
 

@@ -26,7 +26,9 @@ enum HostTree {
 
   static func content() throws(SliceError) -> TreeContent {
     var tree = TreeContent()
-    EtcFiles.addSkeleton(to: &tree)
+    // A shell that edits lines, for `enter`.
+    let shell = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh"
+    EtcFiles.addSkeleton(to: &tree, shell: shell)
     for name in programDirectories {
       if let text = linkText("/" + name) {
         tree.add(name, .link(text))

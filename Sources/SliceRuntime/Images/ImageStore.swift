@@ -147,23 +147,39 @@ public final class ImageStore: Sendable {
     }
   }
 
-  /// Removes an image that no slice uses: `users` are those that do.
-  public func remove(_ image: StoredImage, users: [String]) throws(SliceError) {
-    guard users.isEmpty else {
-      throw SliceError(
-        .refused,
-        "image \(image.names.first ?? image.digest) is used by \(users.joined(separator: ", "))",
-        hint: "destroy these slices first")
-    }
+  /// Takes a name from an image; with its last name, or by its digest, the image goes, if no slice
+  /// uses it: `users` are those that do.
+  public func remove(_ reference: String, users: [String]) throws(SliceError) {
+    let doomed = "\(layout.images)/.remove-\(UInt64.random(in: 0 ... .max))"
     try images.withLock { (table) throws(SliceError) in
+      guard
+        var image = table[reference] ?? table.values.first(where: { $0.names.contains(reference) })
+      else { return }  // somebody else was faster
       let path = layout.images + "/" + Self.directory(of: image.digest)
-      let doomed = layout.images + "/.remove-" + Self.directory(of: image.digest)
+      if image.names.contains(reference), image.names.count > 1 {
+        image.names.removeAll { $0 == reference }
+        do {
+          try Self.write(image, to: path)
+        } catch {
+          throw SliceError(.failed, "take the name '\(reference)' from \(image.digest): \(error)")
+        }
+        table[image.digest] = image
+        return
+      }
+      guard users.isEmpty else {
+        throw SliceError(
+          .refused, "image \(reference) is used by \(users.joined(separator: ", "))",
+          hint: "destroy these slices first")
+      }
       try reporting("remove image \(image.digest)") { () throws(SystemError) in
         // Out of the way in one step; what a crash leaves of it is removed at the next start.
         try checked("rename", path) { rename(path, doomed) }
-        table[image.digest] = nil
-        try Files.removeTree(doomed)
       }
+      table[image.digest] = nil
+    }
+    // Without the lock: a large tree must not keep others from making slices.
+    try reporting("remove image \(reference)") { () throws(SystemError) in
+      try Files.removeTree(doomed)
     }
   }
 

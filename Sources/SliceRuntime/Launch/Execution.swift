@@ -96,7 +96,9 @@ enum LoginShell {
       let fields = line.split(separator: ":", omittingEmptySubsequences: false)
       guard fields.count >= 7, fields[0] == wanted || fields[2] == wanted else { continue }
       let shell = String(fields[6])
-      return shell.hasPrefix("/") && !shell.utf8.contains(0) ? shell : fallback
+      // An account that nobody logs in to: its owner does, who is root of the slice anyway.
+      let refuses = ["nologin", "false"].contains(shell.split(separator: "/").last ?? "")
+      return shell.hasPrefix("/") && !refuses && !shell.utf8.contains(0) ? shell : fallback
     }
     return fallback
   }

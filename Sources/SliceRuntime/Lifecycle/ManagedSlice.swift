@@ -1,3 +1,4 @@
+import CKernel
 import Glibc
 import SliceKernel
 import SliceModel
@@ -13,8 +14,12 @@ final class ManagedSlice: Sendable {
   private struct State {
     var record: SliceRecord
     var process: PidFD?
+    /// While it is being stopped: when its grace is over, on the monotonic clock.
+    var graceEnds: UInt64?
   }
   private let state: Mutex<State>
+  /// Held while the record is written: the end of a run is noted beside whoever holds the gate.
+  private let writing = Mutex<Void>(())
 
   init(_ record: SliceRecord, layout: SliceLayout) {
     // The name was checked when the record was made or read.
@@ -43,11 +48,47 @@ final class ManagedSlice: Sendable {
 
   func adopt(_ process: PidFD) { state.withLock { $0.process = process } }
 
-  /// Takes the record of a run that is over.
-  func ended(_ record: SliceRecord) {
-    state.withLock {
-      $0.record = record
-      $0.process = nil
+  /// Begins the grace of a stop.
+  func beginGrace(milliseconds: UInt64) {
+    state.withLock { $0.graceEnds = kernel_monotonic() + milliseconds * 1_000_000 }
+  }
+
+  /// Shortens the grace of a stop that is under way, so that who asks for less need not wait for
+  /// who asked for more.
+  func shortenGrace(milliseconds: UInt64) {
+    let end = kernel_monotonic() + milliseconds * 1_000_000
+    state.withLock { $0.graceEnds = $0.graceEnds.map { min($0, end) } }
+  }
+
+  /// Waits until no run is on record; false when the grace is over first.
+  func awaitEndOfGrace() -> Bool {
+    defer { state.withLock { $0.graceEnds = nil } }
+    while !awaitEnd(milliseconds: 100) {
+      guard let end = state.withLock({ $0.graceEnds }), kernel_monotonic() < end else { return false }
+    }
+    return true
+  }
+
+  /// Puts the record as it is now to `write`; one writer at a time, so that the newest is the last.
+  func save(_ write: (SliceRecord) throws(SliceError) -> Void) throws(SliceError) {
+    try writing.withLock { (_) throws(SliceError) in try write(record) }
+  }
+
+  /// Notes the end of the run. `first` gets the record with it: to write it and tell of it before
+  /// those who wait for the end go on to change or remove the slice.
+  func conclude(_ exit: ExitStatus, reason: String? = nil, first: (SliceRecord) -> Void = { _ in }) {
+    func end(_ record: inout SliceRecord) {
+      record.end(exit, stopped: reason == nil && record.wanted == .stopped, reason: reason)
+    }
+    writing.withLock { _ in
+      var record = self.record
+      end(&record)
+      first(record)
+      state.withLock {
+        // Not a copy of what was written: something else may have been changed meanwhile.
+        end(&$0.record)
+        $0.process = nil
+      }
     }
   }
 

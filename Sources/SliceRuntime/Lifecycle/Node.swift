@@ -138,7 +138,7 @@ public final class Node: Sendable {
         report(slice, "created", by: caller.name)
         // One of both puts it on record; until then a crash leaves an orphan, which the next start
         // removes. Writing twice would cost as much as the rest of the creation.
-        if start { try launch(slice, by: caller.name) } else { try store.save(slice.record) }
+        if start { try launch(slice, by: caller.name) } else { try save(slice) }
         return slice.record
       } catch {
         let leftovers = discard(slice)
@@ -164,7 +164,8 @@ public final class Node: Sendable {
   public func stop(
     _ name: SliceName, graceMilliseconds grace: UInt32, by user: String
   ) throws(SliceError) -> SliceRecord {
-    try perform("stop", name) { slice throws(SliceError) in
+    try slice(name).shortenGrace(milliseconds: UInt64(grace))
+    return try perform("stop", name) { slice throws(SliceError) in
       try halt(slice, graceMilliseconds: grace, by: user)
     }
   }
@@ -172,18 +173,20 @@ public final class Node: Sendable {
   public func restart(
     _ name: SliceName, graceMilliseconds grace: UInt32, by user: String
   ) throws(SliceError) -> SliceRecord {
-    try perform("restart", name) { slice throws(SliceError) in
+    try slice(name).shortenGrace(milliseconds: UInt64(grace))
+    return try perform("restart", name) { slice throws(SliceError) in
       try halt(slice, graceMilliseconds: grace, by: user)
       try launch(slice, by: user)
     }
   }
 
   public func signal(_ name: SliceName, _ number: Int32) throws(SliceError) {
-    _ = try perform("kill", name) { slice throws(SliceError) in
-      _ = try slice.requireRunning()
-      try reporting("send signal \(number)") { () throws(SystemError) in
-        try InitCommand.signal(number).send(to: slice.layout)
-      }
+    // Without the gate: a slice-init that does not answer, frozen by its own slice for instance,
+    // must not keep others from stopping it.
+    let slice = try self.slice(name)
+    _ = try slice.requireRunning()
+    try reporting("send signal \(number)") { () throws(SystemError) in
+      try InitCommand.signal(number).send(to: slice.layout)
     }
   }
 
@@ -197,7 +200,7 @@ public final class Node: Sendable {
         try cgroup.slice(name).limits.setFrozen(paused)
       }
       slice.update { $0.run?.paused = paused }
-      try store.save(slice.record)
+      try save(slice)
       report(slice, paused ? "paused" : "resumed", by: user)
     }
   }
@@ -205,6 +208,7 @@ public final class Node: Sendable {
   /// Removes the slice and all that it used.
   public func destroy(_ name: SliceName, force: Bool, by user: String) throws(SliceError) {
     let slice = try self.slice(name)
+    if force { slice.shortenGrace(milliseconds: 0) }
     try slice.gate.run("destroy", on: name) { () throws(SliceError) in
       guard table.withLock({ $0[name] === slice }) else {
         throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
@@ -250,7 +254,7 @@ public final class Node: Sendable {
         $0.spec = change.spec
         $0.unenforced = unenforced
       }
-      try store.save(slice.record)
+      try save(slice)
       report(slice, "changed", by: user, changes)
     }
   }
@@ -265,7 +269,7 @@ public final class Node: Sendable {
       try? slice.process?.signal(SIGKILL)
     }
     let left = running.filter { !$0.awaitEnd(milliseconds: 5000) }
-    for slice in running { try store.save(slice.record) }
+    for slice in running { try save(slice) }
     guard left.isEmpty else {
       throw SliceError(
         .timedOut,
@@ -313,6 +317,8 @@ public final class Node: Sendable {
       NodeEvent(
         slice: slice.name, owner: slice.record.owner, kind: kind, by: user, details: details))
   }
+
+  private func save(_ slice: ManagedSlice) throws(SliceError) { try slice.save(store.save) }
 
   private func perform(
     _ verb: String, _ name: SliceName, _ body: (ManagedSlice) throws(SliceError) -> Void
@@ -376,7 +382,7 @@ public final class Node: Sendable {
       let (process, run) = try environment.start(slice.record, defaults: defaults)
       slice.began(process, run)
       try watcher.watch(process, name: slice.name)
-      try store.save(slice.record)
+      try save(slice)
       report(slice, "started", by: user, ["pid": "\(process.pid)"])
     } catch {
       slice.update { $0.wanted = .stopped }
@@ -398,15 +404,16 @@ public final class Node: Sendable {
       $0.wanted = .stopped
       $0.run?.paused = false
     }
-    try store.save(slice.record)
+    try save(slice)
     guard slice.record.run != nil else { return }
     let group = cgroup.slice(slice.name).limits
     if grace > 0 {
+      slice.beginGrace(milliseconds: UInt64(grace) + 1000)
       // A frozen slice could not act on the signal. Either may fail because it just ended.
       try? group.setFrozen(false)
       try? InitCommand.stop(graceMilliseconds: grace).send(to: slice.layout)
       // slice-init keeps the time; a second more before it is not trusted to.
-      if slice.awaitEnd(milliseconds: Int(grace) + 1000) { return }
+      if slice.awaitEndOfGrace() { return }
     }
     // Either is enough: the cgroup for whatever lives in it, the first process because its PID
     // namespace ends with it. ENOENT, ESRCH: gone already.
@@ -426,18 +433,16 @@ public final class Node: Sendable {
     let leftovers = environment.cleanUp(slice.record)
     // Without a last word slice-init itself was killed.
     let exit = (status?.state == .exited ? status?.exit : nil) ?? .signaled(SIGKILL)
-    var record = slice.record
-    record.end(exit, stopped: record.wanted == .stopped)
     var details = ["status": "\(exit)"]
-    do {
-      try store.save(record)
-    } catch {
-      details["record"] = error.message
+    slice.conclude(exit) { record in
+      do throws(SliceError) {
+        try store.save(record)
+      } catch {
+        details["record"] = error.message
+      }
+      if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
+      report(slice, "ended", by: nil, details)
     }
-    if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
-    report(slice, "ended", by: nil, details)
-    // Last: who waits for this goes on to change or remove what was just written.
-    slice.ended(record)
   }
 
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.

@@ -24,10 +24,8 @@ extension Node {
       } else if run.bootID == boot {
         finish(name)
       } else {
-        var ended = record
-        ended.end(.signaled(SIGKILL), stopped: false, reason: "the host was restarted")
-        try store.save(ended)
-        slice.ended(ended)
+        slice.conclude(.signaled(SIGKILL), reason: "the host was restarted")
+        try store.save(slice.record)
         if record.wanted == .running { restart.append(slice) }
       }
     }

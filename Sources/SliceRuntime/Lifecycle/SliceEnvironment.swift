@@ -205,35 +205,24 @@ struct SliceEnvironment: Sendable {
     }
     return RootFileSystem(
       stage: layout.stage, image: image, upper: place.upper, work: place.work,
-      hostTrees: record.image.usesHostPrograms ? try hostTrees(identity) : [],
+      hostTrees: record.image.usesHostPrograms ? try hostTrees() : [],
       mounts: record.spec.mounts, range: identity.range)
   }
 
-  /// The host's programs. Where their file system cannot map owners they are shown unmapped: files
-  /// then belong to nobody inside, which takes rights away and gives none.
-  private func hostTrees(
-    _ identity: UserNamespace
-  ) throws(SliceError) -> [(tree: SharedFD, place: String)] {
+  /// The host's programs, with owners as they are: to the slice they belong to nobody, and it reads
+  /// what everybody on the host may read. Mapped, its root would own them, and so could read what is
+  /// closed to all but the host's root, keys below /usr/local for instance.
+  private func hostTrees() throws(SliceError) -> [(tree: SharedFD, place: String)] {
     var trees: [(tree: SharedFD, place: String)] = []
-    for name in HostTree.hostDirectories() {
-      trees.append((try hostTree("/" + name, identity), name))
-    }
+    for name in HostTree.hostDirectories() { trees.append((try hostTree("/" + name), name)) }
     return trees
   }
 
-  private func hostTree(_ path: String, _ identity: UserNamespace) throws(SliceError) -> SharedFD {
-    let attributes: MountAttributes = [.readOnly, .noSetuid, .noDevices]
-    func clone(_ mapping: UserNamespace?) throws(SystemError) -> SharedFD {
+  private func hostTree(_ path: String) throws(SliceError) -> SharedFD {
+    try reporting("show \(path)") { () throws(SystemError) in
       try MountTree.clone(
-        path, attributes: attributes, mapping: mapping, recursive: true, label: "host's \(path)")
-    }
-    return try reporting("show \(path)") { () throws(SystemError) in
-      do throws(SystemError) {
-        return try clone(identity)
-      } catch {
-        guard error.code == EINVAL else { throw error }
-        return try clone(nil)
-      }
+        path, attributes: [.readOnly, .noSetuid, .noDevices], recursive: true,
+        label: "host's \(path)")
     }
   }
 

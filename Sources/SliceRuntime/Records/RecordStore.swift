@@ -25,7 +25,8 @@ public struct RecordStore: Sendable {
     }
   }
 
-  /// Every record; a directory without a readable one is an orphan.
+  /// Every record; a directory without one is an orphan. One that is there and cannot be read is an
+  /// error: whoever takes it for an orphan deletes a slice's data.
   public func load() throws(SliceError) -> (records: [SliceRecord], orphans: [String]) {
     let names = try reporting("read the records") { () throws(SystemError) in
       try Files.list(layout.slices)
@@ -33,7 +34,7 @@ public struct RecordStore: Sendable {
     var records: [SliceRecord] = []
     var orphans: [String] = []
     for name in names {
-      if let record = read(name) {
+      if let record = try read(name) {
         records.append(record)
       } else {
         orphans.append(name)
@@ -42,14 +43,24 @@ public struct RecordStore: Sendable {
     return (records, orphans)
   }
 
-  private func read(_ name: String) -> SliceRecord? {
+  /// Of a record; far above what a client's message can hold, however its text is escaped.
+  private static let mostBytes = 16 << 20
+
+  private func read(_ name: String) throws(SliceError) -> SliceRecord? {
+    let path = layout.slices + "/" + name + "/slice.json"
     do {
-      let path = try layout.slice(SliceName(name)).record
-      let bytes = try Files.read(path)
+      let bytes = try Files.read(path, limit: Self.mostBytes)
       let record = try JSONDecoder().decode(SliceRecord.self, from: Data(bytes))
-      return record.name == name ? record : nil
+      guard try SliceName(name).text == record.name else {
+        throw SliceError(.failed, "it is the record of '\(record.name.escapedForTerminal)'")
+      }
+      return record
+    } catch let error as SystemError where error.code == ENOENT || error.code == ENOTDIR {
+      return nil
     } catch {
-      return nil  // what cannot be read is an orphan: the caller says so and removes it
+      throw SliceError(
+        .failed, "read the record \(path): \(error)",
+        hint: "mend it, or move its directory away")
     }
   }
 }

@@ -4,10 +4,11 @@ import SliceModel
 import SliceRuntime
 
 extension Request {
-  private func summary(_ image: StoredImage) -> ImageSummary {
+  /// - Parameter name: the one of its names to show it under, or its digest.
+  private func summary(_ image: StoredImage, as name: String) -> ImageSummary {
     let directory = image.digest.replacing(":", with: "-")
     return ImageSummary(
-      name: image.names.first ?? image.digest, digest: image.digest, kind: .stored,
+      name: name, digest: image.digest, kind: .stored,
       sizeBytes: image.bytes, entries: image.entries, importedAt: Clock.text(image.importedAt),
       owner: image.ownerName,
       command: image.defaults.command.isEmpty ? nil : image.defaults.command,
@@ -34,7 +35,10 @@ extension Request {
   }
 
   func imageList() throws {
-    try call.reply(ImageListCall.Reply(images: builtIns + node.images.all().map(summary)))
+    let stored = node.images.all().flatMap { image in
+      (image.names.isEmpty ? [image.digest] : image.names).map { summary(image, as: $0) }
+    }
+    try call.reply(ImageListCall.Reply(images: builtIns + stored.sorted { $0.name < $1.name }))
   }
 
   func imageInspect() throws {
@@ -42,7 +46,7 @@ extension Request {
     if let image = builtIns.first(where: { $0.name == parameters.name }) {
       return try call.reply(ImageInspectCall.Reply(image: image))
     }
-    try call.reply(ImageInspectCall.Reply(image: summary(stored(parameters.name))))
+    try call.reply(ImageInspectCall.Reply(image: summary(stored(parameters.name), as: parameters.name)))
   }
 
   private func stored(_ reference: String) throws(SliceError) -> StoredImage {
@@ -76,7 +80,7 @@ extension Request {
       }
       return !call.isHungUp
     }
-    try call.reply(ImageImportCall.Reply(image: summary(image)))
+    try call.reply(ImageImportCall.Reply(image: summary(image, as: parameters.name)))
   }
 
   func imageRemove() throws {
@@ -91,7 +95,7 @@ extension Request {
         hint: "its owner, root and the node's administrators may remove it")
     }
     let users = node.users(ofImageDirectory: image.digest.replacing(":", with: "-"))
-    try node.images.remove(image, users: users)
+    try node.images.remove(parameters.name, users: users)
     try call.reply(Empty())
   }
 }
