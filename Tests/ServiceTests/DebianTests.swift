@@ -8,7 +8,7 @@ extension ServiceTests {
     .enabled(if: DebianTree.obstacle == nil, "\(DebianTree.obstacle ?? "")"))
   struct Debian {
     static func withDebian(_ body: (TestNode) throws -> Void) throws {
-      try withNode { node in
+      try withImages { node in
         try node.succeed("image", "import", DebianTree.archive, "--name", "debian", timeout: 120)
         try node.succeed("create", "deb", "--image", "debian")
         try body(node)
@@ -101,8 +101,8 @@ extension ServiceTests {
     @Test(.tags(.terminal)) func twoShellsAndOtherUsers() throws {
       try Self.withDebian { node in
         let first = try Terminal(node.slicectlCommand(["enter", "deb"]))
-        let second = try Terminal(node.slicectlCommand(["enter", "--user", "www-data", "deb"]))
         try first.expect("# ")
+        let second = try Terminal(node.slicectlCommand(["enter", "--user", "www-data", "deb"]))
         try second.expect("$ ")
         #expect(try first.run("tty").contains("/dev/pts/"))
         let id = try second.run("id; tty", prompt: "$ ")
@@ -112,7 +112,7 @@ extension ServiceTests {
         #expect(try second.run("echo mine >$(tty)", prompt: "$ ").contains("mine"))
         #expect(try second.run("echo x >/dev/pts/0", prompt: "$ ").contains("ermission denied"))
         // One that goes takes nothing of the other.
-        second.type("exit\r")
+        second.type("exit 0\r")
         #expect(try second.end() == 0)
         #expect(try first.run("echo still here").contains("still here"))
         first.type("\u{4}")

@@ -50,7 +50,7 @@ extension ServiceTests {
     ]
 
     @Test(arguments: refused) func areRefused(_ attack: Case) throws {
-      try withNode { node in
+      try withImages { node in
         let result = try Self.importing(Self.archive(attack.add), node)
         #expect(result.status == 1)
         #expect(result.errors.contains(attack.refusal), "\(result)")
@@ -66,7 +66,7 @@ extension ServiceTests {
     /// Links and files where a slice needs a directory: no mount goes elsewhere.
     @Test(arguments: ["dev", "proc", "sys", "tmp", "run"], ["/etc", "..", "bin", nil])
     func placesOfMounts(place: String, link: String?) throws {
-      try withNode { node in
+      try withImages { node in
         let archive = try Self.archive {
           if let link {
             $0.add(place, .symbolicLink, link: link)
@@ -88,11 +88,12 @@ extension ServiceTests {
     /// What is contained: /etc as a link or a file is covered by the slice's own, devices are left
     /// out, set-user-id bits have no effect.
     @Test func areContained() throws {
-      try withNode { node in
+      try withImages { node in
         let archive = try Self.archive {
           $0.add("etc", .symbolicLink, link: "/tmp")
           $0.add("disk", .blockDevice)
-          $0.add("root-shell", .hardLink, link: "bin/sh", mode: 0o4755)
+          $0.add("setuid", .directory)
+          $0.add("setuid/sh", .hardLink, link: "bin/sh", mode: 0o4755)
           $0.add("fifo", .fifo)
           $0.add("outward", .symbolicLink, link: "../../../../../../etc/machine-id")
         }
@@ -103,13 +104,13 @@ extension ServiceTests {
         #expect(try node.slicectl("exec", "box", "--", "/bin/sh", "-c", "test -e /disk").status == 1)
         #expect(try node.slicectl("exec", "box", "--", "/bin/sh", "-c", "cat /outward").status == 1)
         let user = try node.slicectl(
-          "exec", "--user", "1000", "box", "--", "/root-shell", "-c", "id -u")
+          "exec", "--user", "1000", "box", "--", "/setuid/sh", "-c", "id -u")
         #expect(user.output == "1000\n", "\(user)")
       }
     }
 
     @Test func damagedArchives() throws {
-      try withNode { node in
+      try withImages { node in
         let whole = try Self.archive { _ in }
         for (bytes, words) in [
           (Array(whole.prefix(whole.count / 2)), "cut off"),

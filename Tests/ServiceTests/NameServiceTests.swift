@@ -18,7 +18,9 @@ extension ServiceTests {
         let nobody = try node.slicectl("exec", "client", "--", "getent", "hosts", "service.test")
         #expect(nobody.status == 2)
         let configuration = try node.file(
-          "dnsmasq.conf", "bind-dynamic\nno-resolv\nno-hosts\naddress=/service.test/192.0.2.7\n")
+          "dnsmasq.conf",
+          "bind-dynamic\nno-resolv\nno-hosts\naddress=/service.test/192.0.2.7\n"
+            + "address=/service.test/2001:db8::7\n")
         let server = try node.host.start([
           "dnsmasq", "--keep-in-foreground", "--user=root", "--pid-file", "--conf-file=" + configuration,
         ])

@@ -13,6 +13,18 @@ extension Tag {
   @Tag static var hostile: Self
 }
 
+/// As `withNode`, for tests that import images: these go too, before leftovers are counted.
+func withImages(_ body: (TestNode) throws -> Void) throws {
+  try withNode { node in
+    try body(node)
+    let slices = try node.json("list").array?.compactMap { $0["name"].string } ?? []
+    for slice in slices { try node.succeed("destroy", "--force", slice) }
+    for image in try node.json("image", "list").array ?? [] where image["kind"].string == "stored" {
+      try node.succeed("image", "remove", image["name"].string ?? "")
+    }
+  }
+}
+
 extension TestNode {
   /// A slice's IPv4 and IPv6 address.
   func addresses(of slice: String) throws -> (ipv4: String, ipv6: String) {
