@@ -156,6 +156,10 @@ int kernel_connect_seqpacket(const char *path) {
 
 int kernel_forbid_tracing(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 int kernel_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
+int kernel_lock_file(int descriptor) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(descriptor, F_SETLK, &lock);
+}
 int kernel_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 uint64_t kernel_device_number(uint32_t major, uint32_t minor) { return makedev(major, minor); }

@@ -88,8 +88,8 @@ public final class Supervisor: Sendable {
       try Files.makeDirectories(layout.runtime, mode: 0o755)
       let lock = try Files.open(layout.runtime + "/lock", O_RDWR | O_CREAT, mode: 0o600)
       let number = lock.rawValue
-      try checked("flock", "\(layout.runtime)/lock: another sliced runs") {
-        flock(number, LOCK_EX | LOCK_NB)
+      try checked("lock", "\(layout.runtime)/lock: another sliced runs") {
+        kernel_lock_file(number)
       }
       return lock
     }

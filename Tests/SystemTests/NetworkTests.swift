@@ -14,19 +14,28 @@ import Testing
     "sh", "-c", "mkdir -p /tmp/www && echo it works >/tmp/www/index.html && exec httpd -f -p '[::]:80' -h /tmp/www",
   ]
 
+  /// An HTTP answer, seen from a slice. Not by busybox's wget: Debian's static one faults in
+  /// getaddrinfo, outside of slices too.
+  private func get(
+    _ node: TestNode, from slice: String, _ address: String, _ port: Int
+  ) throws -> String {
+    try node.slicectl(
+      "exec", slice, "-i", "--", "nc", "-w", "5", address, "\(port)",
+      input: "GET / HTTP/1.0\r\n\r\n"
+    ).output
+  }
+
   @Test func theHostAndOtherSlicesReachIt() throws {
     try withNode { node in
       try node.create("web", command: Self.server)
       try node.create("client")
       let web = try addresses(node, "web")
-      for url in ["http://\(web.v4)/", "http://[\(web.v6)]/"] {
+      for (address, url) in [(web.v4, "http://\(web.v4)/"), (web.v6, "http://[\(web.v6)]/")] {
         let answers = try eventually(within: 20) {
           try node.host.run(["curl", "-sf", "-m", "5", url]).output == "it works\n"
         }
         #expect(answers, "\(url) from the host")
-        #expect(
-          try node.execute("client", "wget", "-q", "-T", "5", "-O", "-", url) == "it works",
-          "\(url) from a slice")
+        #expect(try get(node, from: "client", address, 80).contains("it works"), "\(address)")
       }
     }
   }
@@ -39,10 +48,8 @@ import Testing
       defer { server.signal(9) }
       try node.create("client")
       let gateway = try node.shell("client", "ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'")
-      let answer = try node.slicectl(
-        "exec", "client", "--", "wget", "-T", "5", "-O", "-", "http://\(gateway):8099/")
       // httpd lists no directories: its refusal is an answer.
-      #expect(answer.errors.contains("404"), "\(answer)")
+      #expect(try get(node, from: "client", gateway, 8099).contains("404"))
     }
   }
 

@@ -69,6 +69,9 @@ int kernel_forbid_tracing(void);
 int kernel_set_thread_name(const char *name);
 // pipe2(2) with O_CLOEXEC.
 int kernel_pipe(int32_t *read_end, int32_t *write_end);
+// Locks an open file for this process (fcntl(2), F_SETLK): EAGAIN or EACCES when another has it. Not
+// flock(2), whose lock a child that has not executed yet holds as well.
+int kernel_lock_file(int descriptor);
 // memfd_create(2) with MFD_CLOEXEC.
 int kernel_memory_file(const char *name);
 uint64_t kernel_device_number(uint32_t major, uint32_t minor);

@@ -125,7 +125,7 @@ struct RootFileSystem {
     "proc/modules",
   ]
   static let maskedDirectories = [
-    "proc/acpi", "proc/asound", "proc/scsi", "sys/firmware", "sys/kernel/debug",
+    "proc/acpi", "proc/asound", "proc/pressure", "proc/scsi", "sys/firmware", "sys/kernel/debug",
     "sys/kernel/tracing", "sys/kernel/security", "sys/kernel/slab", "sys/module", "sys/fs/bpf",
     "sys/fs/fuse", "sys/devices/virtual/powercap",
   ]

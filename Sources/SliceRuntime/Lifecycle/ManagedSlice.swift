@@ -1,3 +1,4 @@
+import CKernel
 import Glibc
 import SliceKernel
 import SliceModel
@@ -13,6 +14,8 @@ final class ManagedSlice: Sendable {
   private struct State {
     var record: SliceRecord
     var process: PidFD?
+    /// While it is being stopped: when its grace is over, on the monotonic clock.
+    var graceEnds: UInt64?
   }
   private let state: Mutex<State>
   /// Held while the record is written: the end of a run is noted beside whoever holds the gate.
@@ -44,6 +47,27 @@ final class ManagedSlice: Sendable {
   }
 
   func adopt(_ process: PidFD) { state.withLock { $0.process = process } }
+
+  /// Begins the grace of a stop.
+  func beginGrace(milliseconds: UInt64) {
+    state.withLock { $0.graceEnds = kernel_monotonic() + milliseconds * 1_000_000 }
+  }
+
+  /// Shortens the grace of a stop that is under way, so that who asks for less need not wait for
+  /// who asked for more.
+  func shortenGrace(milliseconds: UInt64) {
+    let end = kernel_monotonic() + milliseconds * 1_000_000
+    state.withLock { $0.graceEnds = $0.graceEnds.map { min($0, end) } }
+  }
+
+  /// Waits until no run is on record; false when the grace is over first.
+  func awaitEndOfGrace() -> Bool {
+    defer { state.withLock { $0.graceEnds = nil } }
+    while !awaitEnd(milliseconds: 100) {
+      guard let end = state.withLock({ $0.graceEnds }), kernel_monotonic() < end else { return false }
+    }
+    return true
+  }
 
   /// Puts the record as it is now to `write`; one writer at a time, so that the newest is the last.
   func save(_ write: (SliceRecord) throws(SliceError) -> Void) throws(SliceError) {

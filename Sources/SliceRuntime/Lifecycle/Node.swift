@@ -164,7 +164,8 @@ public final class Node: Sendable {
   public func stop(
     _ name: SliceName, graceMilliseconds grace: UInt32, by user: String
   ) throws(SliceError) -> SliceRecord {
-    try perform("stop", name) { slice throws(SliceError) in
+    try slice(name).shortenGrace(milliseconds: UInt64(grace))
+    return try perform("stop", name) { slice throws(SliceError) in
       try halt(slice, graceMilliseconds: grace, by: user)
     }
   }
@@ -172,18 +173,20 @@ public final class Node: Sendable {
   public func restart(
     _ name: SliceName, graceMilliseconds grace: UInt32, by user: String
   ) throws(SliceError) -> SliceRecord {
-    try perform("restart", name) { slice throws(SliceError) in
+    try slice(name).shortenGrace(milliseconds: UInt64(grace))
+    return try perform("restart", name) { slice throws(SliceError) in
       try halt(slice, graceMilliseconds: grace, by: user)
       try launch(slice, by: user)
     }
   }
 
   public func signal(_ name: SliceName, _ number: Int32) throws(SliceError) {
-    _ = try perform("kill", name) { slice throws(SliceError) in
-      _ = try slice.requireRunning()
-      try reporting("send signal \(number)") { () throws(SystemError) in
-        try InitCommand.signal(number).send(to: slice.layout)
-      }
+    // Without the gate: a slice-init that does not answer, frozen by its own slice for instance,
+    // must not keep others from stopping it.
+    let slice = try self.slice(name)
+    _ = try slice.requireRunning()
+    try reporting("send signal \(number)") { () throws(SystemError) in
+      try InitCommand.signal(number).send(to: slice.layout)
     }
   }
 
@@ -205,6 +208,7 @@ public final class Node: Sendable {
   /// Removes the slice and all that it used.
   public func destroy(_ name: SliceName, force: Bool, by user: String) throws(SliceError) {
     let slice = try self.slice(name)
+    if force { slice.shortenGrace(milliseconds: 0) }
     try slice.gate.run("destroy", on: name) { () throws(SliceError) in
       guard table.withLock({ $0[name] === slice }) else {
         throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
@@ -404,11 +408,12 @@ public final class Node: Sendable {
     guard slice.record.run != nil else { return }
     let group = cgroup.slice(slice.name).limits
     if grace > 0 {
+      slice.beginGrace(milliseconds: UInt64(grace) + 1000)
       // A frozen slice could not act on the signal. Either may fail because it just ended.
       try? group.setFrozen(false)
       try? InitCommand.stop(graceMilliseconds: grace).send(to: slice.layout)
       // slice-init keeps the time; a second more before it is not trusted to.
-      if slice.awaitEnd(milliseconds: Int(grace) + 1000) { return }
+      if slice.awaitEndOfGrace() { return }
     }
     // Either is enough: the cgroup for whatever lives in it, the first process because its PID
     // namespace ends with it. ENOENT, ESRCH: gone already.

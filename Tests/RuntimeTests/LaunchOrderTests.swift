@@ -1,0 +1,95 @@
+import Descriptor
+import Glibc
+import SliceKernel
+import SliceModel
+import Testing
+
+@testable import SliceRuntime
+
+/// The steps of a launch, held against what Docs/launch-order.md argues: whoever changes one has to
+/// change the other.
+@Suite struct LaunchOrderTests {
+  @Test func startIsAsDocumented() throws {
+    #expect(try steps(of: startPlan()) == documented("Starting"))
+  }
+
+  @Test func enterIsAsDocumented() throws {
+    #expect(try steps(of: enterPlan()) == documented("Entering"))
+  }
+
+  /// Whoever is in the slice's user namespace has no business with mounts or the host's namespaces.
+  @Test func nothingPrivilegedFollowsTheUserNamespace() throws {
+    for plan in [try startPlan(), try enterPlan()] {
+      let entry = try #require(
+        plan.steps.firstIndex {
+          if case .joinNamespace(_, .user) = $0 { true } else { false }
+        })
+      let rest = plan.steps[plan.steps.index(after: entry)...]
+      for step in rest {
+        switch step {
+        case .becomeRoot, .restrictCapabilities, .forbidNewPrivileges, .filterSystemCalls: continue
+        default: Issue.record("\(step) after the user namespace was entered")
+        }
+      }
+    }
+  }
+
+  @Test func bothWaysInEndAlike() throws {
+    let start = try steps(of: startPlan())
+    let enter = try steps(of: enterPlan())
+    #expect(start.suffix(8) == enter.suffix(8))
+  }
+
+  // MARK: - Plans
+
+  private func descriptor(_ label: String) throws -> SharedFD {
+    SharedFD(try Files.open("/dev/null", O_RDWR), label: label)
+  }
+
+  private func startPlan() throws -> LaunchPlan {
+    let any = try descriptor("any")
+    let root = RootFileSystem(
+      stage: "STAGE", image: try descriptor("image"), upper: "UPPER", work: "WORK",
+      hostTrees: [(try descriptor("host's /usr"), "usr")],
+      mounts: [TemporaryMount(target: "/var/cache", sizeBytes: 1 << 20)],
+      range: IDRange(first: 0x5000_0000))
+    return StartPlan(
+      root: root, hostname: "NAME", network: try descriptor("network namespace"),
+      userNamespace: try descriptor("user namespace"), cgroup: any,
+      confinement: try Confinement(), sliceInit: any,
+      service: ServiceInvocation(
+        command: nil, environment: [], user: nil, workdir: nil, restart: .no),
+      descriptors: ServiceDescriptors(null: any, control: any, log: any, status: any)
+    ).plan
+  }
+
+  private func enterPlan() throws -> LaunchPlan {
+    let any = try descriptor("any")
+    return EnterPlan(
+      slice: try NamespaceSet(of: PidFD(pid: getpid())), cgroup: any,
+      confinement: try Confinement(), sliceInit: any,
+      command: ServiceInvocation(
+        command: nil, environment: [], user: nil, workdir: nil, restart: .no),
+      streams: [any, any, any], terminal: false
+    ).plan
+  }
+
+  /// In words, without what depends on where the test runs.
+  private func steps(of plan: LaunchPlan) -> [String] {
+    plan.steps.map { step in
+      let text = "\(step)"
+      return text.hasPrefix("prlimit(RLIMIT_NOFILE") ? "prlimit(RLIMIT_NOFILE, …)" : text
+    }
+  }
+
+  /// The indented lines of a section.
+  private func documented(_ section: String) throws -> [String] {
+    let text = try Files.readText(
+      #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
+        + "/Docs/launch-order.md")
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    let start = try #require(lines.firstIndex { $0 == "## \(section)" })
+    return lines[(start + 1)...].prefix { !$0.hasPrefix("## ") }
+      .filter { $0.hasPrefix("    ") }.map { String($0.dropFirst(4)) }
+  }
+}
