@@ -205,7 +205,7 @@ static int init_root(void) { char b[64]; return readlink("/proc/1/root", b, 64) 
 static int trace_init(void) { return result(syscall(SYS_ptrace, 16 /* ATTACH */, 1, 0, 0)); }
 static int seize_init(void) { return result(syscall(SYS_ptrace, 0x4206, 1, 0, 0)); }
 static int getfd_init(void) { int p = (int)syscall(SYS_pidfd_open, 1, 0); return p < 0 ? errno : result(syscall(SYS_pidfd_getfd, p, 3, 0)); }
-static int kill_init(void) { kill(1, SIGKILL); usleep(20000); return kill(1, 0) == 0 && getpid() > 1 ? EPERM : 0; }
+static int kill_init(void) { kill(1, SIGKILL); usleep(20000); return (kill(1, 0) == 0 || errno == EPERM) && getpid() > 1 ? EPERM : 0; }
 static int kernel_log(void) { char b[16]; int fd = open("/proc/kmsg", O_RDONLY | O_NONBLOCK); if (fd < 0) return errno; ssize_t n = read(fd, b, 16); return n > 0 ? 0 : n == 0 ? ENODATA : errno == EAGAIN ? 0 : errno; }
 static int readable(const char *path) { char b[16]; int fd = open(path, O_RDONLY | O_NONBLOCK); if (fd < 0) return errno; return read(fd, b, 16) > 0 ? 0 : ENODATA; }
 static int kallsyms(void) { return readable("/proc/kallsyms"); }

@@ -6,6 +6,9 @@ import Glibc
 public final class PrivateHost: Sendable {
   /// PID 1 of it, as this machine numbers it: a shell that reaps.
   public let initProcess: pid_t
+  /// Lines of its mountinfo from its beginning: copies of the machine's mounts, which come to an end
+  /// when the machine removes what they are mounted on.
+  let copiedMounts: Set<String>
   private let holder: BackgroundCommand
 
   public init() throws {
@@ -20,6 +23,7 @@ public final class PrivateHost: Sendable {
       throw HarnessError("no private namespaces: \(holder.wait(seconds: 0))")
     }
     initProcess = child
+    copiedMounts = Set(HostFiles.lines("/proc/\(child)/mountinfo"))
   }
 
   /// Its own /proc, seen from outside.

@@ -38,10 +38,13 @@ public struct ResourceCount: Sendable, Equatable {
       "\(pid) \(HostFiles.text("\(proc)/\(pid)/comm").dropLast())"
     }
     found["cgroups"] = HostFiles.tree(cgroup).filter(HostFiles.isDirectory)
-    found["mounts"] = HostFiles.lines("\(proc)/1/mountinfo").map { line in
-      line.split(separator: " ").dropFirst(2).joined(separator: " ")
+    found["mounts"] = HostFiles.lines("/proc/\(host.initProcess)/mountinfo").filter {
+      !host.copiedMounts.contains($0)
     }
-    found["files"] = directories.flatMap { HostFiles.tree($0) }
+    // overlayfs makes its `work/work` at the first mount, and it stays until the slice goes.
+    found["files"] = directories.flatMap { HostFiles.tree($0) }.filter {
+      !$0.hasSuffix("/work/work")
+    }
     readNetwork("/proc/\(host.initProcess)/net")
     readNamespaces(proc, pids)
     found["descriptors of sliced"] =

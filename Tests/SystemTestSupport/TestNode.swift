@@ -4,6 +4,9 @@ import Glibc
 import SliceModel
 import Synchronization
 
+/// See `TestNode.prepared`.
+private let preparedPath = Mutex<String?>(nil)
+
 /// A node of the test's own: the real sliced with its own state, in a `PrivateHost`.
 ///
 /// Use `withNode`, which takes it down whatever happens and finds what was left behind.
@@ -42,26 +45,49 @@ public final class TestNode: Sendable {
   public var runtime: String { directory + "/run" }
   public var log: String { HostFiles.text(directory + "/sliced.log") }
 
-  public init(_ options: Options = Options()) throws {
+  public convenience init(_ options: Options = Options()) throws {
+    try self.init(options, copying: try Self.prepared.get())
+  }
+
+  /// - Parameter template: a state directory to start with.
+  private init(_ options: Options, copying template: String?) throws {
     if let obstacle = Host.obstacle { throw HarnessError(obstacle) }
     self.options = options
     let number = Self.counter.add(1, ordering: .relaxed).newValue
     cgroup = "\(Host.cgroupMount!)/slices-test-\(getpid())-\(number)"
-    var template = Array("\(Host.stateDirectory!)/slices-test.XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw SystemError(code: errno, operation: "mkdtemp") }
-    directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    var path = Array("\(Host.stateDirectory!)/slices-test.XXXXXX".utf8CString)
+    guard mkdtemp(&path) != nil else { throw SystemError(code: errno, operation: "mkdtemp") }
+    directory = String(decoding: path.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     chmod(directory, 0o755)
     host = try PrivateHost()
     try HostFiles.write(options.policy, to: directory + "/node.toml")
-    try prepareStorage()
+    try prepareStorage(template)
     try startSupervisor()
   }
 
-  private func prepareStorage() throws {
+  /// The state of a node that was started once and holds nothing but the images that are always
+  /// there: making them takes most of a first start. Removed when this process ends.
+  private static let prepared = Result<String, any Error> {
+    let node = try TestNode(Options(), copying: nil)
+    defer { node.remove() }
+    node.stopSupervisor()
+    let copy = node.directory + ".state"
+    let result = try Command.run(["cp", "-a", node.state, copy])
+    guard result.status == 0 else { throw HarnessError("copy of a state: \(result)") }
+    preparedPath.withLock { $0 = copy }
+    atexit {
+      if let path = preparedPath.withLock({ $0 }) { _ = try? Command.run(["rm", "-rf", path]) }
+    }
+    return copy
+  }
+
+  private func prepareStorage(_ template: String?) throws {
     mkdir(state, 0o711)
     let script: String
     switch options.storage {
-    case .directory: return
+    case .directory:
+      guard let template else { return }
+      script = "cp -a '\(template)/.' '\(state)/'"
     case .tmpfs(let size): script = "mount -t tmpfs -o mode=711,size=\(size)m state '\(state)'"
     case .ext4(let size):
       script = """

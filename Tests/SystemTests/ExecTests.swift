@@ -71,7 +71,7 @@ import Testing
         "exec", "web", "--env", "SIZE=large", "--", "sh", "-c", "echo $COLOUR $SIZE")
       #expect(environment.output == "blue large\n")
       #expect(try node.slicectl("exec", "web", "--workdir", "/tmp", "--", "pwd").output == "/tmp\n")
-      #expect(try node.execute("web", "pwd") == "/")
+      #expect(try node.execute("web", "pwd") == "/root")
     }
   }
 
@@ -137,7 +137,6 @@ import Testing
       try node.create("web", "--no-start")
       for verb in [["exec", "web", "--", "true"], ["enter", "web"]] {
         let result = try node.slicectl(verb)
-        // slicectl(1): 125, or 1 as for every other verb? The command never ran.
         #expect(result.fails(125, "web", "not running", "start"), "\(result)")
       }
     }
