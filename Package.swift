@@ -97,6 +97,9 @@ let package = Package(
       name: "SystemTests", dependencies: ["SystemTestSupport", "SliceModel"],
       swiftSettings: checked),
     .testTarget(
+      name: "ServiceTests", dependencies: ["SystemTestSupport", "SliceModel", "Descriptor"],
+      exclude: ["debian-tree"], swiftSettings: checked),
+    .testTarget(
       name: "KernelTests",
       dependencies: ["SystemTestSupport", "SliceKernel", "SliceModel", "Descriptor"],
       swiftSettings: checked),

@@ -12,46 +12,55 @@ struct LogReader {
   private let directory: String
   /// slice-init splits lines at 4 KiB; what is longer was not written by it.
   private static let longestLine = 64 << 10
-  /// At most this much is kept of what is asked for.
-  static let mostEntries = 100_000
+  /// slice-init keeps a few files; more than this it did not write.
+  private static let mostFiles = 100
 
   init(_ layout: SliceLayout) { directory = layout.log }
 
-  /// The newest `lines` entries (nil: all, negative: none) not older than `since`, and where to go on.
-  func read(lines: Int?, since: String?) throws(SliceError) -> (entries: [LogEntry], end: Position)
-  {
-    let most = min(max(lines ?? Self.mostEntries, 0), Self.mostEntries)
-    var entries: [LogEntry] = []
-    let position: Position
-    do {
-      let names = try Files.list(directory).filter { $0.hasPrefix("log.") }
-      let rotated = names.compactMap { name in UInt(name.dropFirst(4)).map { (name, $0) } }
-      for (name, _) in rotated.sorted(by: { $0.1 > $1.1 }) {
-        if let file = try open(name) { collect(file, &entries, since: since, most: most) }
-      }
-      position = Position()
-      if let file = try open("log") {
-        position.follow(file)
-        entries += position.read(since: since)
-      }
-    } catch {
-      throw SliceError(error).within("read the log")
+  /// Gives the newest `lines` entries (nil: all; negative: none) not older than `since` to `send`, a
+  /// few at a time, so that a long log is never in memory as a whole. Returns where to go on.
+  func read(
+    lines: Int?, since: String?, send: ([LogEntry]) throws -> Void
+  ) throws -> Position {
+    let files = try reporting("read the log") { () throws(SystemError) in try openAll() }
+    var skip = 0
+    if let lines {
+      var total = 0
+      for file in files { Position(file).read(since: since) { total += $0.count } }
+      skip = max(0, total - max(0, lines))
     }
-    return (Array(entries.suffix(most)), position)
+    let position = Position()
+    for file in files {
+      position.follow(file)
+      try position.read(since: since) { entries in
+        let left = Array(entries.dropFirst(skip))
+        skip -= entries.count - left.count
+        if !left.isEmpty { try send(left) }
+      }
+    }
+    return position
   }
 
-  /// What has come since; goes over to a new file when the old one was rotated away.
-  func more(_ position: Position) throws(SliceError) -> [LogEntry] {
-    do {
-      var entries = position.read(since: nil)
-      guard let current = try open("log"), !position.isOf(current) else { return entries }
-      // The old file is complete: what was written to it before the rotation comes first.
-      entries += position.read(since: nil)
-      position.follow(current)
-      return entries + position.read(since: nil)
-    } catch {
-      throw SliceError(error).within("read the log")
+  /// From the oldest to the one that is written to.
+  private func openAll() throws(SystemError) -> [SharedFD] {
+    let rotated = try Files.list(directory).compactMap { name in
+      name.hasPrefix("log.") ? UInt(name.dropFirst(4)).map { (name, $0) } : nil
     }
+    let names = rotated.sorted { $0.1 < $1.1 }.prefix(Self.mostFiles).reversed().map(\.0) + ["log"]
+    var files: [SharedFD] = []
+    for name in names { if let file = try open(name) { files.append(file) } }
+    return files
+  }
+
+  /// Gives what has come since to `send`; goes over to a new file when the old one was rotated away.
+  func more(_ position: Position, send: ([LogEntry]) throws -> Void) throws {
+    try position.read(since: nil, send)
+    let file = try reporting("read the log") { () throws(SystemError) in try open("log") }
+    guard let file, !position.isOf(file) else { return }
+    // The old file is complete: what was written to it before the rotation comes first.
+    try position.read(since: nil, send)
+    position.follow(file)
+    try position.read(since: nil, send)
   }
 
   private func open(_ name: String) throws(SystemError) -> SharedFD? {
@@ -69,23 +78,18 @@ struct LogReader {
     }
   }
 
-  private func collect(
-    _ file: SharedFD, _ entries: inout [LogEntry], since: String?, most: Int
-  ) {
-    let position = Position()
-    position.follow(file)
-    entries += position.read(since: since)
-    if entries.count > most { entries.removeFirst(entries.count - most) }
-  }
-
   /// How far a log has been read.
   final class Position {
     private var file: SharedFD?
     private var pending: [UInt8] = []
 
+    init(_ file: SharedFD? = nil) { self.file = file }
+
+    /// Goes over to `file`, from its beginning.
     func follow(_ file: SharedFD) {
       self.file = file
       pending = []
+      lseek(file.rawValue, 0, SEEK_SET)
     }
 
     func isOf(_ other: SharedFD) -> Bool {
@@ -97,21 +101,19 @@ struct LogReader {
       return mine.st_ino == theirs.st_ino && mine.st_dev == theirs.st_dev
     }
 
-    /// The complete entries up to the end of the file.
-    func read(since: String?) -> [LogEntry] {
-      guard let file else { return [] }
-      var entries: [LogEntry] = []
+    /// Gives the complete entries up to the end of the file to `send`, one block's at a time.
+    func read(since: String?, _ send: ([LogEntry]) throws -> Void) rethrows {
+      guard let file else { return }
       var buffer = [UInt8](repeating: 0, count: 64 << 10)
       while true {
         let count = Glibc.read(file.rawValue, &buffer, buffer.count)
         if count < 0, errno == EINTR { continue }
-        guard count > 0 else { return entries }
+        guard count > 0 else { return }
         pending += buffer[..<count]
+        var entries: [LogEntry] = []
         take(&entries, since: since)
         if pending.count > LogReader.longestLine { pending = [] }
-        if entries.count > 2 * LogReader.mostEntries {
-          entries.removeFirst(entries.count - LogReader.mostEntries)
-        }
+        if !entries.isEmpty { try send(entries) }
       }
     }
 

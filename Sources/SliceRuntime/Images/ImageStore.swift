@@ -32,7 +32,7 @@ public final class ImageStore: Sendable {
             found[image.digest] = image
           }
         } else if !current.contains(name), !keeping.contains(name) {
-          try Files.removeTree(path)
+          try Self.removeLeftover(path)
         }
       }
       images.withLock { $0 = found }
@@ -41,6 +41,20 @@ public final class ImageStore: Sendable {
     } catch {
       throw SliceError(.failed, "open the image store: \(error)")
     }
+  }
+
+  /// An unpacker whose supervisor was killed notices when it next reports, several times a second;
+  /// until then it fills what is being removed.
+  private static func removeLeftover(_ path: String) throws(SystemError) {
+    for _ in 0..<100 {
+      do throws(SystemError) {
+        return try Files.removeTree(path)
+      } catch {
+        guard error.code == ENOTEMPTY else { throw error }
+        usleep(50_000)
+      }
+    }
+    try Files.removeTree(path)
   }
 
   public static let hostName = "host"

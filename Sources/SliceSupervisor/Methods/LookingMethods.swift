@@ -56,18 +56,15 @@ extension Request {
     let since = parameters.sinceUnixSeconds.map {
       Clock.text(UInt64(max(0, min($0, 4e9)) * 1e9))
     }
-    let (entries, position) = try reader.read(lines: parameters.lines, since: since)
-    guard parameters.follow else {
-      try replyInParts(entries)
-      return
+    guard call.wantsMore else {
+      if parameters.follow { try call.requireMore() }
+      return try replyAtOnce(reader, lines: parameters.lines, since: since)
     }
-    try call.requireMore()
-    try sendInParts(entries)
+    let position = try reader.read(lines: parameters.lines, since: since, send: sendInParts)
     var idle = false
-    while !call.isHungUp {
+    while parameters.follow, !call.isHungUp {
       pause()
-      let more = try reader.more(position)
-      try sendInParts(more)
+      try reader.more(position, send: sendInParts)
       // A slice that has ended writes no more: one look after its end gets the last of it.
       let ended = try node.record(name).run == nil
       if ended && idle { break }
@@ -87,12 +84,12 @@ extension Request {
     }
   }
 
-  private func replyInParts(_ entries: [LogEntry]) throws {
-    guard call.wantsMore, entries.count > Self.entriesPerReply else {
-      return try call.reply(LogsCall.Reply(entries: entries))
-    }
-    try sendInParts(entries.dropLast(Self.entriesPerReply))
-    try call.reply(LogsCall.Reply(entries: entries.suffix(Self.entriesPerReply)))
+  /// For a client that takes one reply: the newest entries, as many as one may hold.
+  private func replyAtOnce(_ reader: LogReader, lines: Int?, since: String?) throws {
+    var entries: [LogEntry] = []
+    let most = min(lines ?? Self.entriesPerReply, Self.entriesPerReply)
+    _ = try reader.read(lines: most, since: since) { entries += $0 }
+    try call.reply(LogsCall.Reply(entries: entries))
   }
 
   func events() throws {
@@ -107,10 +104,6 @@ extension Request {
       pause()
       (batch, next) = interface.events.since(next, for: subject)
     }
-  }
-
-  private func sendInParts(_ entries: ArraySlice<LogEntry>) throws {
-    try sendInParts(Array(entries))
   }
 
   /// Sleeps until the next look, or until the client hangs up.
