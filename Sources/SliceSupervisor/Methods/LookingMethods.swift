@@ -52,48 +52,49 @@ extension Request {
   func logs() throws {
     let parameters = try call.parameters(as: LogsCall.Parameters.self)
     let name = try authorizedSlice(parameters.name)
-    let reader = LogReader(node.layout.slice(name))
     let since = parameters.sinceUnixSeconds.map {
       Clock.text(UInt64(max(0, min($0, 4e9)) * 1e9))
     }
-    let (entries, position) = try reader.read(lines: parameters.lines, since: since)
-    guard parameters.follow else {
-      try replyInParts(entries)
-      return
+    if !call.wantsMore, !parameters.follow {
+      // One message has to hold it all: the newest of it.
+      let most = min(parameters.lines ?? .max, Self.entriesPerReply)
+      let reader = try LogReader(node.layout.slice(name), lines: most, since: since)
+      try call.reply(LogsCall.Reply(entries: reader.next(most)))
+    } else if parameters.follow {
+      try call.requireMore()
+      try follow(LogReader(node.layout.slice(name), lines: parameters.lines, since: since), name)
+    } else {
+      let reader = try LogReader(node.layout.slice(name), lines: parameters.lines, since: since)
+      var entries = try reader.next(Self.entriesPerReply)
+      while !call.isHungUp {
+        let more = try reader.next(Self.entriesPerReply)
+        if more.isEmpty { break }
+        try call.replyContinues(LogsCall.Reply(entries: entries))
+        entries = more
+      }
+      if !call.isHungUp { try call.reply(LogsCall.Reply(entries: entries)) }
     }
-    try call.requireMore()
-    try sendInParts(entries)
-    var idle = false
+  }
+
+  /// Sends what comes until the client hangs up or the slice has ended.
+  private func follow(_ reader: LogReader, _ name: SliceName) throws {
+    var hasEnded = false
     while !call.isHungUp {
-      pause()
-      let more = try reader.more(position)
-      try sendInParts(more)
+      let entries = try reader.next(Self.entriesPerReply)
+      if !entries.isEmpty {
+        try call.replyContinues(LogsCall.Reply(entries: entries))
+        continue
+      }
       // A slice that has ended writes no more: one look after its end gets the last of it.
-      let ended = try node.record(name).run == nil
-      if ended && idle { break }
-      idle = ended
+      if hasEnded { break }
+      hasEnded = try node.record(name).run == nil
+      if !hasEnded { pause() }
     }
     if !call.isHungUp { try call.reply(LogsCall.Reply(entries: [])) }
   }
 
-  /// A message holds at most so many entries, or it could outgrow what a client takes.
+  /// A message holds about so many entries, or it could outgrow what a client takes.
   private static let entriesPerReply = 500
-
-  private func sendInParts(_ entries: [LogEntry]) throws {
-    var rest = entries[...]
-    while !rest.isEmpty {
-      try call.replyContinues(LogsCall.Reply(entries: Array(rest.prefix(Self.entriesPerReply))))
-      rest = rest.dropFirst(Self.entriesPerReply)
-    }
-  }
-
-  private func replyInParts(_ entries: [LogEntry]) throws {
-    guard call.wantsMore, entries.count > Self.entriesPerReply else {
-      return try call.reply(LogsCall.Reply(entries: entries))
-    }
-    try sendInParts(entries.dropLast(Self.entriesPerReply))
-    try call.reply(LogsCall.Reply(entries: entries.suffix(Self.entriesPerReply)))
-  }
 
   func events() throws {
     let parameters = try call.parameters(as: EventsCall.Parameters.self)
@@ -107,10 +108,6 @@ extension Request {
       pause()
       (batch, next) = interface.events.since(next, for: subject)
     }
-  }
-
-  private func sendInParts(_ entries: ArraySlice<LogEntry>) throws {
-    try sendInParts(Array(entries))
   }
 
   /// Sleeps until the next look, or until the client hangs up.
