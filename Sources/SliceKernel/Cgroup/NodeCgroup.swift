@@ -77,6 +77,18 @@ public struct NodeCgroup: Sendable {
     }
   }
 
+  /// For who unpacks images: an archive that is made to need memory or processes gets no further.
+  /// Where the controllers are missing the sandbox alone bounds it.
+  public func importer() throws(SystemError) -> Cgroup {
+    let cgroup = slices.child("_import")  // no slice can have this name
+    try cgroup.create(existingIsFine: true)
+    // xz -9 and zstd --long take up to 2 GiB of dictionary; libarchive's own bounds are below that.
+    for (file, value) in [("memory.max", "2147483648"), ("pids.max", "64")] where cgroup.has(file) {
+      try cgroup.write(value, to: file)
+    }
+    return cgroup
+  }
+
   public func slice(_ name: SliceName) -> SliceCgroup {
     SliceCgroup(limits: slices.child(name.text))
   }

@@ -15,8 +15,13 @@ public struct UnpackSandbox: Sendable {
   private let filter: SeccompProgram
   private let capabilities: CapabilitySet
 
-  public init(layout: NodeLayout) throws(SliceError) {
+  private let cgroup: SharedFD
+
+  public init(layout: NodeLayout, cgroup: NodeCgroup) throws(SliceError) {
     stage = layout.stage
+    self.cgroup = try reporting("make the cgroup of imports") { () throws(SystemError) in
+      try cgroup.importer().open()
+    }
     (program, null) = try reporting("open slice-unpack", hint: "is the installation complete?") {
       () throws(SystemError) in
       (
@@ -112,6 +117,7 @@ public struct UnpackSandbox: Sendable {
     }
     let plan = LaunchPlan(
       namespaces: [.mount, .pid, .uts, .ipc, .network],
+      cgroup: cgroup,
       steps: [
         .newSession, .makeMountsPrivate, .attachToHost(tree, at: stage), .setRoot(stage),
         .pivotRoot, .joinNamespace(identity.descriptor, .user), .becomeRoot,
