@@ -28,3 +28,8 @@ $(TEST_PYTHON): | test-deps
 	@/usr/bin/python3 -m venv build/python
 	@build/python/bin/pip install --quiet --disable-pip-version-check varlink==31.0.0 || \
 	  { rm -rf build/python; exit 1; }
+
+## make bench: what slices cost on this host, beside a bare C program and other runtimes; one table
+.PHONY: bench
+bench: build
+	@Tests/Bench/bench
