@@ -3,6 +3,10 @@
 TEST_PACKAGES := curl e2fsprogs gcc iproute2 libc6-dev nftables procps python3 python3-venv \
   util-linux
 
+# What Tests/ServiceTests runs in slices, and makes images with.
+SERVICE_PACKAGES := debootstrap dnsmasq-base less nginx-light python3 redis-server \
+  redis-tools skopeo umoci xz-utils zstd
+
 # PyPI's Varlink client speaks to sliced as a program that knows nothing of it.
 TEST_PYTHON := build/python/bin/python3
 export VARLINK_PYTHON := $(CURDIR)/$(TEST_PYTHON)
@@ -18,7 +22,7 @@ test-fast: deps test-build
 	@Tests/run-tests --fast
 
 test-deps:
-	$(call install_packages,$(TEST_PACKAGES) $(LAB_PACKAGES))
+	$(call install_packages,$(TEST_PACKAGES) $(SERVICE_PACKAGES) $(LAB_PACKAGES))
 
 test-build: deps
 	swift build --build-tests

@@ -104,6 +104,31 @@ extension ServiceTests {
       }
     }
 
+    /// A service that has an account of its own, and refuses to be root.
+    @Test(.requiresProgram("/usr/lib/postgresql/15/bin/postgres")) func postgres() throws {
+      try withNode { node in
+        try node.succeed(
+          "create", "db", "--image", "host", "--", "sh", "-ec",
+          """
+          id postgres >/dev/null 2>&1 ||
+            useradd --system --create-home --home-dir /var/lib/pg postgres
+          cd /var/lib/pg
+          exec su postgres -s /bin/sh -c '
+            bin=/usr/lib/postgresql/15/bin
+            test -d data || $bin/initdb -D data >/dev/null
+            exec $bin/postgres -D data -k /tmp'
+          """)
+        func ask(_ statement: String) throws -> String {
+          let program = ["psql", "-h", "/tmp", "-U", "postgres", "-A", "-t", "-c", statement]
+          return try node.slicectl(["exec", "--user", "postgres", "db", "--"] + program).output
+        }
+        #expect(try eventually(within: 60) { try ask("select 6 * 7") == "42\n" })
+        #expect(
+          try ask("create table t as select generate_series(1, 1000) n; select sum(n) from t")
+            .hasSuffix("500500\n"))
+      }
+    }
+
     /// A slice without a command is a machine to work in: files come by `exec -i`, programs start
     /// beside each other and stay.
     @Test(.requiresProgram("/usr/bin/python3")) func aSliceToWorkIn() throws {

@@ -176,7 +176,8 @@ extension ServiceTests {
     }
 
     @Test func interruptedByTheSupervisorsEnd() throws {
-      try withImages { node in
+      // A supervisor's start touches the node's routes; what remains of the import is asked below.
+      try withNode(checkLeftovers: false) { node in
         try Self.makeLargeArchive(node)
         let job = try node.start(
           "image", "import", node.directory + "/large.tar", "--name", "big")
