@@ -1,7 +1,7 @@
 # The tests; included by the Makefile. What is tested where: Tests/run-tests.
 
-TEST_PACKAGES := curl e2fsprogs gcc iproute2 libc6-dev nftables procps python3 python3-venv \
-  util-linux
+TEST_PACKAGES := curl debootstrap dnsmasq-base e2fsprogs gcc iproute2 libc6-dev nftables nginx-light \
+  procps python3 python3-venv redis-server redis-tools skopeo umoci util-linux
 
 # What Tests/ServiceTests runs in slices, and makes images with.
 SERVICE_PACKAGES := debootstrap dnsmasq-base less nginx-light python3 redis-server \

@@ -148,12 +148,23 @@ static long bind_over(int source, uint64_t attributes, long place) {
     return result;
 }
 
-// Binds the file (text) of the root, or without one the target itself, over the target.
+// What an operation binds over its target, of which `place` is a descriptor.
+static long open_source(const struct walk *walk, const struct launch_operation *op, long place) {
+    switch (op->kind) {
+    case LAUNCH_MASK_FILE:
+        return open_inside(walk->root, op->text, O_PATH, 0);
+    case LAUNCH_MASK_DIRECTORY:
+        return raw(SYS_openat, AT_FDCWD, op->text, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    default: // LAUNCH_REMOUNT: the target itself
+        return place;
+    }
+}
+
 static long bind_inside(const struct walk *walk, const struct launch_operation *op) {
     long place = open_inside(walk->root, op->target, O_PATH, 0);
     if (place < 0)
         return place == -ENOENT && (op->flags & LAUNCH_IF_PRESENT) ? 0 : place;
-    long source = op->text ? open_inside(walk->root, op->text, O_PATH, 0) : place;
+    long source = open_source(walk, op, place);
     long result = source < 0 ? source : bind_over((int)source, op->value, place);
     if (source >= 0 && source != place)
         close_fd((int)source);
@@ -313,6 +324,7 @@ static long run(struct walk *walk, const struct launch_operation *op) {
     case LAUNCH_MAKE_DEVICE:
         return make_node(walk, op);
     case LAUNCH_MASK_FILE:
+    case LAUNCH_MASK_DIRECTORY:
     case LAUNCH_REMOUNT:
         return bind_inside(walk, op);
     case LAUNCH_PIVOT:

@@ -104,6 +104,9 @@ static void add_gateway(
     cnl_put(batch, message, IFA_LOCAL, pool->gateway, size);
     cnl_put(batch, message, IFA_ADDRESS, pool->gateway, size);
     if (type != RTM_NEWADDR || pool->family != AF_INET6) return;
+    // No prefix route: it would say the same as the local one, and Linux 7.3 takes the local one away
+    // with it when the address is replaced. Flags above 8 bits need the attribute.
+    cnl_put_u32(batch, message, IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
     const struct ifa_cacheinfo lifetime = {.ifa_prefered = 0, .ifa_valid = UINT32_MAX};
     cnl_put(batch, message, IFA_CACHEINFO, &lifetime, sizeof lifetime);
 }

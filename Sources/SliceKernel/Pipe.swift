@@ -33,6 +33,13 @@ public final class LineReader {
 
   public init(_ descriptor: SharedFD) { self.descriptor = descriptor }
 
+  /// Whether `next` would not wait, once `milliseconds` have passed at the latest.
+  public func isReady(within milliseconds: Int32) -> Bool {
+    if ended || buffer.contains(UInt8(ascii: "\n")) { return true }
+    var entry = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, milliseconds) > 0
+  }
+
   /// The next line without its newline; nil at the end or when reading fails.
   public func next() -> [UInt8]? {
     while true {

@@ -5,167 +5,129 @@ import SliceKernel
 import SliceModel
 import SliceRuntime
 
-/// Reads a slice's log from a place in it onwards, piece by piece: files `log`, `log.1`… (the older
-/// the higher) in the format of Kubernetes' CRI (`TIME STREAM F|P TEXT`), written by slice-init.
-///
-/// However long the log and however fast it grows, only a piece is in memory. The directory belongs
-/// to an id of the slice, so nothing in it is trusted: links are not followed, lines are bounded.
-final class LogReader {
+/// Reads a slice's log: files `log`, `log.1`… in the format of Kubernetes' CRI
+/// (`TIME STREAM F|P TEXT`), written by slice-init. The directory belongs to an id of the slice, so
+/// nothing in it is trusted: links are not followed, lines are bounded.
+struct LogReader {
   private let directory: String
-  private let since: String?
-  /// What is being read, and the newer files after it. One that has a newer one is complete.
-  private var file: LogFile?
-  private var newer: [LogFile] = []
-  private var pending: [UInt8] = []
-  private var linesToSkip = 0
-
   /// slice-init splits lines at 4 KiB; what is longer was not written by it.
   private static let longestLine = 64 << 10
-  /// slice-init keeps fewer files.
-  private static let mostFiles = 64
+  /// slice-init keeps a few files; more than this it did not write.
+  private static let mostFiles = 100
 
-  /// - Parameters:
-  ///   - lines: starts so many lines before the end; nil: at the oldest.
-  ///   - since: leaves out what is older.
-  init(_ layout: SliceLayout, lines: Int?, since: String?) throws(SliceError) {
-    directory = layout.log
-    self.since = since
-    newer = try files(after: nil)
-    if let lines { try skip(toLast: lines) }
-    file = newer.isEmpty ? nil : newer.removeFirst()
-  }
+  init(_ layout: SliceLayout) { directory = layout.log }
 
-  /// The next entries, `most` or somewhat more; none at the end of what there is so far. Goes over
-  /// to a new file when the present one was rotated away.
-  func next(_ most: Int) throws(SliceError) -> [LogEntry] {
-    var entries: [LogEntry] = []
-    while true {
-      // A file that is known to be complete is read to its end before the next one.
-      let isComplete = !newer.isEmpty
-      while entries.count < most, try readPiece(into: &entries) {}
-      if entries.count >= most { return entries }
-      if isComplete {
-        file = newer.removeFirst()
-        pending = []
-      } else {
-        newer = try files(after: file)
-        if newer.isEmpty { return entries }
-        if file == nil { file = newer.removeFirst() }
+  /// Gives the newest `lines` entries (nil: all; negative: none) not older than `since` to `send`, a
+  /// few at a time, so that a long log is never in memory as a whole. Returns where to go on.
+  func read(
+    lines: Int?, since: String?, send: ([LogEntry]) throws -> Void
+  ) throws -> Position {
+    let files = try reporting("read the log") { () throws(SystemError) in try openAll() }
+    var skip = 0
+    if let lines {
+      var total = 0
+      for file in files { Position(file).read(since: since) { total += $0.count } }
+      skip = max(0, total - max(0, lines))
+    }
+    let position = Position()
+    for file in files {
+      position.follow(file)
+      try position.read(since: since) { entries in
+        let left = Array(entries.dropFirst(skip))
+        skip -= entries.count - left.count
+        if !left.isEmpty { try send(left) }
       }
     }
+    return position
   }
 
-  // MARK: - Files
-
-  /// The files that are newer than one, oldest first; all when it is nil or not there any more.
-  ///
-  /// They are opened from the newest on: a rotation meanwhile shows a file twice and never hides
-  /// one.
-  private func files(after known: LogFile?) throws(SliceError) -> [LogFile] {
-    try reporting("read the log") { () throws(SystemError) in
-      let rotated = try Files.list(directory).compactMap { name in
-        name.hasPrefix("log.") ? UInt(name.dropFirst(4)) : nil
-      }
-      var found: [LogFile] = []
-      for name in ["log"] + rotated.sorted().prefix(Self.mostFiles).map({ "log.\($0)" }) {
-        guard let file = try LogFile(directory: directory, name: name) else { continue }
-        if let known, file.isSame(as: known) { break }
-        if !found.contains(where: file.isSame) { found.append(file) }
-      }
-      return found.reversed()
+  /// From the oldest to the one that is written to.
+  private func openAll() throws(SystemError) -> [SharedFD] {
+    let rotated = try Files.list(directory).compactMap { name in
+      name.hasPrefix("log.") ? UInt(name.dropFirst(4)).map { (name, $0) } : nil
     }
+    let names = rotated.sorted { $0.1 < $1.1 }.prefix(Self.mostFiles).reversed().map(\.0) + ["log"]
+    var files: [SharedFD] = []
+    for name in names { if let file = try open(name) { files.append(file) } }
+    return files
   }
 
-  /// Leaves out the files and the lines before the last `count`.
-  private func skip(toLast count: Int) throws(SliceError) {
-    try reporting("read the log") { () throws(SystemError) in
-      var lines = 0
-      for (index, file) in newer.enumerated().reversed() {
-        lines += try file.countLines()
-        guard lines >= count else { continue }
-        newer.removeFirst(index)
-        linesToSkip = lines - count
-        return
-      }
-    }
+  /// Gives what has come since to `send`; goes over to a new file when the old one was rotated away.
+  func more(_ position: Position, send: ([LogEntry]) throws -> Void) throws {
+    try position.read(since: nil, send)
+    let file = try reporting("read the log") { () throws(SystemError) in try open("log") }
+    guard let file, !position.isOf(file) else { return }
+    // The old file is complete: what was written to it before the rotation comes first.
+    try position.read(since: nil, send)
+    position.follow(file)
+    try position.read(since: nil, send)
   }
 
-  // MARK: - Lines
-
-  /// Reads on in the present file; false at its end.
-  private func readPiece(into entries: inout [LogEntry]) throws(SliceError) -> Bool {
-    guard let file else { return false }
-    let piece = try reporting("read the log") { () throws(SystemError) in try file.read() }
-    guard !piece.isEmpty else { return false }
-    pending += piece
-    var start = pending.startIndex
-    while let newline = pending[start...].firstIndex(of: UInt8(ascii: "\n")) {
-      take(pending[start..<newline], into: &entries)
-      start = newline + 1
-    }
-    pending.removeSubrange(..<start)
-    if pending.count > Self.longestLine { pending = [] }
-    return true
-  }
-
-  private func take(_ line: ArraySlice<UInt8>, into entries: inout [LogEntry]) {
-    if linesToSkip > 0 {
-      linesToSkip -= 1
-    } else if let entry = LogEntry(record: line), since.map({ entry.time >= $0 }) ?? true {
-      entries.append(entry)
-    }
-  }
-}
-
-/// One file of a log, read from its beginning.
-private final class LogFile {
-  private let descriptor: OwnedFD
-  private let name: String
-  private let identity: (device: UInt, inode: UInt)
-  /// Little enough that the entries of one piece are no burden.
-  private static let pieceSize = 16 << 10
-
-  /// Nil for what has been rotated away, and for a link or a directory, which slice-init did not
-  /// make.
-  init?(directory: String, name: String) throws(SystemError) {
-    do throws(SystemError) {
-      descriptor = try Files.open(directory + "/" + name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  private func open(_ name: String) throws(SystemError) -> SharedFD? {
+    do {
+      let file = try Files.open(directory + "/" + name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+      var info = stat()
+      let number = file.rawValue
+      try checked("fstat", name) { fstat(number, &info) }
+      guard info.st_mode & S_IFMT == S_IFREG else { return nil }
+      return SharedFD(file, label: name)
     } catch {
+      // Rotated away between the listing and now, or a link that slice-init did not make.
       guard error.code == ENOENT || error.code == ELOOP else { throw error }
       return nil
     }
-    var info = stat()
-    let number = descriptor.rawValue
-    try checked("fstat", name) { fstat(number, &info) }
-    guard info.st_mode & S_IFMT == S_IFREG else { return nil }
-    self.name = name
-    identity = (UInt(info.st_dev), UInt(info.st_ino))
   }
 
-  func isSame(as other: LogFile) -> Bool { identity == other.identity }
+  /// How far a log has been read.
+  final class Position {
+    private var file: SharedFD?
+    private var pending: [UInt8] = []
 
-  /// The next bytes; none at the end.
-  func read() throws(SystemError) -> [UInt8] {
-    let number = descriptor.rawValue
-    var piece = [UInt8](repeating: 0, count: Self.pieceSize)
-    let count = try retryingInterrupts("read", name) { Glibc.read(number, &piece, piece.count) }
-    piece.removeLast(piece.count - Int(count))
-    return piece
-  }
+    init(_ file: SharedFD? = nil) { self.file = file }
 
-  /// How many there are by now, wherever it was read to.
-  func countLines() throws(SystemError) -> Int {
-    let number = descriptor.rawValue
-    var piece = [UInt8](repeating: 0, count: 256 << 10)
-    var lines = 0
-    var offset = 0
-    while true {
-      let count = try retryingInterrupts("pread", name) {
-        pread(number, &piece, piece.count, offset)
+    /// Goes over to `file`, from its beginning.
+    func follow(_ file: SharedFD) {
+      self.file = file
+      pending = []
+      lseek(file.rawValue, 0, SEEK_SET)
+    }
+
+    func isOf(_ other: SharedFD) -> Bool {
+      var mine = stat()
+      var theirs = stat()
+      guard let file, fstat(file.rawValue, &mine) == 0, fstat(other.rawValue, &theirs) == 0 else {
+        return false
       }
-      if count == 0 { return lines }
-      offset += Int(count)
-      lines += piece[..<Int(count)].count { $0 == UInt8(ascii: "\n") }
+      return mine.st_ino == theirs.st_ino && mine.st_dev == theirs.st_dev
+    }
+
+    /// Gives the complete entries up to the end of the file to `send`, one block's at a time.
+    func read(since: String?, _ send: ([LogEntry]) throws -> Void) rethrows {
+      guard let file else { return }
+      var buffer = [UInt8](repeating: 0, count: 64 << 10)
+      while true {
+        let count = Glibc.read(file.rawValue, &buffer, buffer.count)
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { return }
+        pending += buffer[..<count]
+        var entries: [LogEntry] = []
+        take(&entries, since: since)
+        if pending.count > LogReader.longestLine { pending = [] }
+        if !entries.isEmpty { try send(entries) }
+      }
+    }
+
+    private func take(_ entries: inout [LogEntry], since: String?) {
+      var start = 0
+      while let newline = pending[start...].firstIndex(of: UInt8(ascii: "\n")) {
+        if let entry = LogEntry(record: pending[start..<newline]),
+          since.map({ entry.time >= $0 }) ?? true
+        {
+          entries.append(entry)
+        }
+        start = newline + 1
+      }
+      pending.removeSubrange(..<start)
     }
   }
 }

@@ -76,6 +76,13 @@ public final class Supervisor: Sendable {
     guard geteuid() == 0 else {
       throw SliceError(.refused, "sliced needs root", hint: "run it as root, or by systemd")
     }
+    // With 1 every change of ids makes a process traceable (proc_sys_fs(5)): a slice could trace a
+    // command that enters it while it still has the supervisor's memory.
+    guard (try? Files.readText("/proc/sys/fs/suid_dumpable")) != "1" else {
+      throw SliceError(
+        .unenforceable, "fs.suid_dumpable is 1, with which a slice could read the supervisor",
+        hint: "sysctl fs.suid_dumpable=0")
+    }
     return try reporting("start") { () throws(SystemError) in
       try checked("prctl(PR_SET_DUMPABLE)") { kernel_forbid_tracing() }
       var files = rlimit()

@@ -73,7 +73,8 @@ final class ServerConnection {
     do {
       if isUpgrade { throw VarlinkError.invalidParameter("upgrade") }
       try service.dispatch(call)
-      if call.isAnswered || call.isOneway { return }
+      // Nor is there one to whoever has left.
+      if call.isAnswered || call.isOneway || call.isHungUp { return }
       throw CallMisuse.noReply
     } catch let failure as ConnectionFailure {
       throw failure

@@ -60,5 +60,8 @@ public enum Host {
     return nil
   }()
 
+  /// The lab's usual kernel.
+  public static let isUserModeLinux = HostFiles.text("/proc/cpuinfo").contains("User Mode Linux")
+
   public static var canRunSlices: Bool { obstacle == nil }
 }

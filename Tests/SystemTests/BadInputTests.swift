@@ -164,8 +164,8 @@ import Testing
     }
   }
 
-  @Test func limitsThatThisHostCannotEnforce() throws {
-    guard !Host.enforcesLimits else { return }
+  @Test(.enabled(if: !Host.enforcesLimits, "this host enforces all limits"))
+  func limitsThatThisHostCannotEnforce() throws {
     let strict = TestNode.Options(allowUnenforced: false)
     try refuse(
       ["create", "web"] + Self.minimal + ["--set", "memory.max=64M", "--", "true"], status: 5,

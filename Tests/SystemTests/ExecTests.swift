@@ -141,4 +141,30 @@ import Testing
       }
     }
   }
+
+  /// Nothing inside a frozen slice would ever answer.
+  @Test func aPausedSliceCannotBeEntered() throws {
+    try withNode { node in
+      try node.create("web")
+      try node.succeed("pause", "web")
+      for verb in [["exec", "web", "--", "true"], ["enter", "web"]] {
+        let result = try node.slicectl(verb, timeout: 20)
+        #expect(result.fails(125, "web", "paused", "resume"), "\(result)")
+      }
+    }
+  }
+
+  @Test func manyCommandsAtOnceKeepTheirOwnStreams() throws {
+    try withNode { node in
+      try node.create("web")
+      let commands = try (0..<20).map { number in
+        try node.start("exec", "web", "-i", "--", "sh", "-c", "cat; exit \(number)", input: "in \(number)")
+      }
+      for (number, command) in commands.enumerated() {
+        let result = command.wait(seconds: 60)
+        #expect(result.output == "in \(number)")
+        #expect(result.status == Int32(number))
+      }
+    }
+  }
 }

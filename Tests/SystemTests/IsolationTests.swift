@@ -155,6 +155,8 @@ import Testing
     let lines = output.split(separator: "\n")
     #expect(lines.count > 50, "\(way): \(output)")
     for line in lines {
+      // User-Mode Linux has no i386 entry: int 0x80 is there one more way to make an ordinary call.
+      if Host.isUserModeLinux, line.hasPrefix("i386 ") { continue }
       #expect(line.contains(" held ") || line.hasSuffix(" skipped"), "\(way): \(line)")
     }
   }
@@ -179,7 +181,7 @@ import Testing
   @Test func outsideTheySucceed() throws {
     try withNode(checkLeftovers: false) { node in
       try importProbes(node)
-      let attacks = ["clone_user", "clone_net", "unshare_mount", "af_packet", "raw_inet", "keyctl"]
+      let attacks = ["clone_user", "clone_net", "unshare_mount", "af_packet", "raw_inet", "set_hostname"]
       let result = try node.host.run([node.directory + "/probes/bin/attack"] + attacks)
       for attack in attacks { #expect(result.output.contains("\(attack) open"), "\(result)") }
     }

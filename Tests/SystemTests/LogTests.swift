@@ -52,6 +52,7 @@ import Testing
       #expect(!result.timedOut)
       let lines = result.output.split(separator: "\n")
       #expect(lines == (1...lines.count).map { "line \($0)" })
+      #expect(!node.log.contains("level=error"), "to leave is no error")
     }
   }
 

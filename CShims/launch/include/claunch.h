@@ -47,6 +47,9 @@ enum launch_operation_kind {
     LAUNCH_MAKE_DEVICE,
     // Hides the file (target) behind a bind mount of the file (text), both in the root.
     LAUNCH_MASK_FILE,
+    // Hides the directory (target) behind a bind mount of the directory at the host path (text), with
+    // MOUNT_ATTR_* (value).
+    LAUNCH_MASK_DIRECTORY,
     // Mounts (target) on itself with MOUNT_ATTR_* (value), which include MOUNT_ATTR_RDONLY.
     LAUNCH_REMOUNT,
     // pivot_root(2) into the root; the old one is detached; working directory /.

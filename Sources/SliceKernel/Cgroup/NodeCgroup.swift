@@ -87,6 +87,8 @@ public struct NodeCgroup: Sendable {
 public struct SliceCgroup: Sendable {
   public let limits: Cgroup
   public var processes: Cgroup { limits.child("slice") }
+  /// For commands from outside while `processes` takes none, see `visitors()`.
+  private var visitorsCgroup: Cgroup { limits.child("visitors") }
 
   /// What a slice may make below its own cgroup: enough for any service manager, and few enough
   /// that removing them takes no time that others have to wait for.
@@ -98,13 +100,21 @@ public struct SliceCgroup: Sendable {
   ) throws(SliceError) {
     try reporting("make the cgroup \(limits.path)") { () throws(SystemError) in
       try limits.create()
-      for (file, value) in Self.bounds { try limits.write(value, to: file) }
       try limits.enableControllers(["cpu", "cpuset", "memory", "io", "pids"])
     }
     try limits.apply(settings, insteadOf: Settings(), device: device)
     try reporting("delegate the cgroup \(processes.path)") { () throws(SystemError) in
       try processes.create()
+      for (file, value) in Self.bounds { try processes.write(value, to: file) }
       try processes.delegate(to: owner)
     }
+  }
+
+  /// A cgroup of the supervisor's beside the slice's, under the same limits. A slice that hands
+  /// controllers to children of its own cgroup has none left that could take processes there
+  /// (cgroup-v2.rst, "No Internal Process Constraint"); it must not so keep others from entering.
+  public func visitors() throws(SystemError) -> Cgroup {
+    try visitorsCgroup.create(existingIsFine: true)
+    return visitorsCgroup
   }
 }

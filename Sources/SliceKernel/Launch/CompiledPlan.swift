@@ -138,6 +138,11 @@ final class CompiledPlan {
       var operation = pathOperation(LAUNCH_MASK_FILE, target, text: null)
       operation.flags = UInt32(LAUNCH_IF_PRESENT.rawValue)
       return operation
+    case .maskDirectory(let target, let path, let attributes):
+      var operation = pathOperation(
+        LAUNCH_MASK_DIRECTORY, target, value: attributes.rawValue, text: path)
+      operation.flags = UInt32(LAUNCH_IF_PRESENT.rawValue)
+      return operation
     case .remount(let target, let attributes):
       var operation = pathOperation(LAUNCH_REMOUNT, target, value: attributes.rawValue)
       operation.flags = UInt32(LAUNCH_IF_PRESENT.rawValue)

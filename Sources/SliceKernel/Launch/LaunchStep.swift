@@ -19,6 +19,8 @@ public enum LaunchStep: Sendable {
   case makeDevice(String, major: UInt32, minor: UInt32, mode: UInt32)
   /// Hides a file behind another of the root, which is /dev/null.
   case maskFile(String, with: String)
+  /// Hides a directory, if it is there, behind an empty one at a host path.
+  case maskDirectory(String, with: String, MountAttributes)
   case remount(String, MountAttributes)
   case pivotRoot
   case setHostname(String)
@@ -122,6 +124,8 @@ extension LaunchStep: CustomStringConvertible {
     case .makeDevice(let target, let major, let minor, let mode):
       "mknod(/\(target), \(major):\(minor), 0\(String(mode, radix: 8)))"
     case .maskFile(let target, _): "mask(/\(target))"
+    case .maskDirectory(let target, let path, let attributes):
+      "mask(/\(target), \(attributes), with host path \(path))"
     case .remount(let target, let attributes): "remount(/\(target), \(attributes))"
     case .pivotRoot: "pivot_root"
     case .setHostname(let name): "sethostname(\(name))"

@@ -56,7 +56,15 @@ public struct UnpackSandbox: Sendable {
     var failure: SliceError?
     // Our own end of the pipe must be closed for the end of file to come.
     writer.close()
-    while let line = lines.next() {
+    var latest = ImageImport.Progress(readBytes: 0, entries: 0)
+    while true {
+      // An archive that does not go on must not outlive who gives it.
+      guard lines.isReady(within: 1000) || progress(latest) else {
+        failure = giveUp(process)
+        break
+      }
+      guard lines.isReady(within: 0) else { continue }
+      guard let line = lines.next() else { break }
       guard let json = Self.parse(line) else { continue }
       if case .object = json["result"] {
         result = try UnpackResult(json["result"])
@@ -66,12 +74,11 @@ public struct UnpackSandbox: Sendable {
           .failed, message.escapedForTerminal + entry.escapedForTerminal,
           hint: "nothing was imported")
       } else {
-        let now = ImageImport.Progress(
+        latest = ImageImport.Progress(
           readBytes: UInt64(clamping: json["progress"]["readBytes"].integer ?? 0),
           entries: Int(json["progress"]["entries"].integer ?? 0))
-        if !progress(now) {
-          try? process.signal(SIGKILL)  // ESRCH: it has ended by itself
-          failure = SliceError(.failed, "given up by the caller")
+        if !progress(latest) {
+          failure = giveUp(process)
           break
         }
       }
@@ -84,6 +91,11 @@ public struct UnpackSandbox: Sendable {
       throw SliceError(.failed, "slice-unpack \(status)")
     }
     return result
+  }
+
+  private func giveUp(_ process: PidFD) -> SliceError {
+    try? process.signal(SIGKILL)  // ESRCH: it has ended by itself
+    return SliceError(.failed, "given up by the caller")
   }
 
   private func start(

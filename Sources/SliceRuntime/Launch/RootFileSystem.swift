@@ -14,6 +14,10 @@ struct RootFileSystem {
   let mounts: [TemporaryMount]
   let range: IDRange
 
+  /// What masked directories show: one directory for all, where a file system for each would cost
+  /// as much as the rest of the launch.
+  private var empty: String { stage + "/empty" }
+
   var steps: [LaunchStep] {
     [.makeMountsPrivate] + overlay + hostTrees.map { .attach($0.tree, on: $0.place) } + kernelFiles
       + devices + scratch + masks + [.pivotRoot]
@@ -29,6 +33,7 @@ struct RootFileSystem {
         FileSystem("tmpfs", [.init("mode", "0700"), .init("size", "64k")], .noDevices), at: stage),
       .makeHostDirectory(lower, mode: 0o755),
       .attachToHost(image, at: lower),
+      .makeHostDirectory(empty, mode: 0o555),
       .makeHostDirectory(root, mode: 0o755),
       .mountOnHost(
         FileSystem(
@@ -132,11 +137,9 @@ struct RootFileSystem {
   static let readOnlyDirectories = ["proc/sys", "proc/bus", "proc/fs", "proc/irq"]
 
   private var masks: [LaunchStep] {
-    let empty = FileSystem(
-      "tmpfs", [.init("mode", "0555"), .init("size", "4k"), .init("nr_inodes", "2")],
-      kernelAttributes.union(.readOnly))
+    let readOnly = kernelAttributes.union(.readOnly)
     return Self.maskedFiles.map { .maskFile($0, with: "dev/null") }
-      + Self.maskedDirectories.map { .mount(empty, on: $0, ifPresent: true) }
-      + Self.readOnlyDirectories.map { .remount($0, kernelAttributes.union(.readOnly)) }
+      + Self.maskedDirectories.map { .maskDirectory($0, with: empty, readOnly) }
+      + Self.readOnlyDirectories.map { .remount($0, readOnly) }
   }
 }

@@ -256,10 +256,20 @@ struct SliceEnvironment: Sendable {
         + request.environment,
       user: request.user, workdir: request.workdir, restart: .no)
     let streams = terminal.map { [$0.slave, $0.slave, $0.slave] } ?? request.streams
-    let plan = EnterPlan(
+    var plan = EnterPlan(
       slice: namespaces, cgroup: group, confinement: confinement, sliceInit: sliceInit,
       command: command, streams: streams, terminal: terminal != nil
     ).plan
+    do throws(LaunchFailure) {
+      return Execution(process: try plan.run(), terminal: terminal?.master)
+    } catch {
+      guard error.place == .parent, error.code == EBUSY else {
+        throw LaunchDiagnosis(error, command: command).error
+      }
+    }
+    plan.cgroup = try reporting("join \(name)") { () throws(SystemError) in
+      try cgroup.slice(name).visitors().open()
+    }
     do throws(LaunchFailure) {
       return Execution(process: try plan.run(), terminal: terminal?.master)
     } catch {

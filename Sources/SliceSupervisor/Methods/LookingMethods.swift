@@ -52,49 +52,45 @@ extension Request {
   func logs() throws {
     let parameters = try call.parameters(as: LogsCall.Parameters.self)
     let name = try authorizedSlice(parameters.name)
+    let reader = LogReader(node.layout.slice(name))
     let since = parameters.sinceUnixSeconds.map {
       Clock.text(UInt64(max(0, min($0, 4e9)) * 1e9))
     }
-    if !call.wantsMore, !parameters.follow {
-      // One message has to hold it all: the newest of it.
-      let most = min(parameters.lines ?? .max, Self.entriesPerReply)
-      let reader = try LogReader(node.layout.slice(name), lines: most, since: since)
-      try call.reply(LogsCall.Reply(entries: reader.next(most)))
-    } else if parameters.follow {
-      try call.requireMore()
-      try follow(LogReader(node.layout.slice(name), lines: parameters.lines, since: since), name)
-    } else {
-      let reader = try LogReader(node.layout.slice(name), lines: parameters.lines, since: since)
-      var entries = try reader.next(Self.entriesPerReply)
-      while !call.isHungUp {
-        let more = try reader.next(Self.entriesPerReply)
-        if more.isEmpty { break }
-        try call.replyContinues(LogsCall.Reply(entries: entries))
-        entries = more
-      }
-      if !call.isHungUp { try call.reply(LogsCall.Reply(entries: entries)) }
+    guard call.wantsMore else {
+      if parameters.follow { try call.requireMore() }
+      return try replyAtOnce(reader, lines: parameters.lines, since: since)
     }
-  }
-
-  /// Sends what comes until the client hangs up or the slice has ended.
-  private func follow(_ reader: LogReader, _ name: SliceName) throws {
-    var hasEnded = false
-    while !call.isHungUp {
-      let entries = try reader.next(Self.entriesPerReply)
-      if !entries.isEmpty {
-        try call.replyContinues(LogsCall.Reply(entries: entries))
-        continue
-      }
+    let position = try reader.read(lines: parameters.lines, since: since, send: sendInParts)
+    var idle = false
+    while parameters.follow, !call.isHungUp {
+      pause()
+      try reader.more(position, send: sendInParts)
       // A slice that has ended writes no more: one look after its end gets the last of it.
-      if hasEnded { break }
-      hasEnded = try node.record(name).run == nil
-      if !hasEnded { pause() }
+      let ended = try node.record(name).run == nil
+      if ended && idle { break }
+      idle = ended
     }
     if !call.isHungUp { try call.reply(LogsCall.Reply(entries: [])) }
   }
 
-  /// A message holds about so many entries, or it could outgrow what a client takes.
+  /// A message holds at most so many entries, or it could outgrow what a client takes.
   private static let entriesPerReply = 500
+
+  private func sendInParts(_ entries: [LogEntry]) throws {
+    var rest = entries[...]
+    while !rest.isEmpty {
+      try call.replyContinues(LogsCall.Reply(entries: Array(rest.prefix(Self.entriesPerReply))))
+      rest = rest.dropFirst(Self.entriesPerReply)
+    }
+  }
+
+  /// For a client that takes one reply: the newest entries, as many as one may hold.
+  private func replyAtOnce(_ reader: LogReader, lines: Int?, since: String?) throws {
+    var entries: [LogEntry] = []
+    let most = min(lines ?? Self.entriesPerReply, Self.entriesPerReply)
+    _ = try reader.read(lines: most, since: since) { entries += $0 }
+    try call.reply(LogsCall.Reply(entries: entries))
+  }
 
   func events() throws {
     let parameters = try call.parameters(as: EventsCall.Parameters.self)
