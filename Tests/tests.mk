@@ -1,11 +1,8 @@
 # The tests; included by the Makefile. What is tested where: Tests/run-tests.
 
-TEST_PACKAGES := curl debootstrap dnsmasq-base e2fsprogs gcc iproute2 libc6-dev nftables nginx-light \
-  procps python3 python3-venv redis-server redis-tools skopeo umoci util-linux
-
-# What Tests/ServiceTests runs in slices, and makes images with.
-SERVICE_PACKAGES := debootstrap dnsmasq-base less nginx-light python3 redis-server \
-  redis-tools skopeo umoci xz-utils zstd
+TEST_PACKAGES := curl debootstrap dnsmasq-base e2fsprogs gcc iproute2 less libc6-dev nftables \
+  nginx-light procps python3 python3-venv redis-server redis-tools skopeo umoci util-linux \
+  xz-utils zstd
 
 # PyPI's Varlink client speaks to sliced as a program that knows nothing of it.
 TEST_PYTHON := build/python/bin/python3
@@ -22,7 +19,7 @@ test-fast: deps test-build
 	@Tests/run-tests --fast
 
 test-deps:
-	$(call install_packages,$(TEST_PACKAGES) $(SERVICE_PACKAGES) $(LAB_PACKAGES))
+	$(call install_packages,$(TEST_PACKAGES) $(LAB_PACKAGES))
 
 test-build: deps
 	swift build --build-tests

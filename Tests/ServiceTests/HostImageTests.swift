@@ -65,7 +65,8 @@ extension ServiceTests {
         #expect(try node.get("http://[\(ipv6)]/") == "hello from web\n")
         try node.succeed("create", "client", "--image", "host")
         for url in ["http://\(ipv4)/", "http://[\(ipv6)]/"] {
-          #expect(try node.execute("client", "curl", "-s", "-g", "-m", "5", url) == "hello from web")
+          #expect(
+            try node.execute("client", "curl", "-s", "-g", "-m", "5", url) == "hello from web")
         }
         #expect(try node.state(of: "web") == "running")
         #expect(try node.processes(in: "web").filter { $0.name.hasPrefix("nginx") }.count == 3)
@@ -95,7 +96,8 @@ extension ServiceTests {
         try node.succeed("create", "client", "--image", "host")
         #expect(try node.execute("client", "redis-cli", "-h", ipv6, "incr", "answer") == "42")
         #expect(try ask("bgsave").contains("Background saving started"))
-        #expect(try eventually { try ask("info", "persistence").contains("rdb_bgsave_in_progress:0") })
+        #expect(
+          try eventually { try ask("info", "persistence").contains("rdb_bgsave_in_progress:0") })
         #expect(try ask("info", "persistence").contains("rdb_last_bgsave_status:ok"))
         try node.succeed("stop", "redis")
         #expect(try node.json("inspect", "redis")["lastExit"]["exitCode"].integer == 0)
