@@ -26,7 +26,8 @@ extension ServiceTests {
         #expect(
           try node.execute("deb", "su", "-s", "/bin/sh", "www-data", "-c", "id -un") == "www-data")
         #expect(
-          try node.execute("deb", "sh", "-c", "useradd -m eve && runuser -u eve -- id -un") == "eve")
+          try node.execute("deb", "sh", "-c", "useradd -m eve && runuser -u eve -- id -un") == "eve"
+        )
         // A package made and installed inside: dpkg changes owners, renames, and syncs.
         let built = try node.execute(
           "deb", "sh", "-ec",
@@ -91,7 +92,9 @@ extension ServiceTests {
       }
     }
 
-    private static func isRunning(_ name: String, _ argument: String?, _ node: TestNode) throws -> Bool {
+    private static func isRunning(_ name: String, _ argument: String?, _ node: TestNode) throws
+      -> Bool
+    {
       let wanted = ([name] + (argument.map { [$0] } ?? [])).map { $0 + "\0" }.joined()
       return ProcessTable.pids(proc: node.host.proc).contains {
         HostFiles.text("\(node.host.proc)/\($0)/cmdline") == wanted
@@ -140,10 +143,11 @@ extension ServiceTests {
         typed.type(all)
         #expect(try typed.expect("ready") == digits)
         #expect(try typed.end() == 0)
+        // As printf(1) reads them: a backslash and three octal digits.
+        let escapes = all.map { "\\" + String(0o1000 + Int($0), radix: 8).dropFirst() }.joined()
         let shown = try Terminal(
           node.slicectlCommand([
-            "exec", "-t", "box", "--", "sh", "-c",
-            "stty raw; printf '\(all.map { "\\" + String($0, radix: 8) + ($0 < 64 ? "" : "") }.joined(separator: "'; printf '"))'",
+            "exec", "-t", "box", "--", "sh", "-c", "stty raw; printf '\(escapes)'",
           ]))
         #expect(try shown.end() == 0)
         #expect(shown.screen == all)

@@ -65,7 +65,8 @@ extension ServiceTests {
         #expect(try node.get("http://[\(ipv6)]/") == "hello from web\n")
         try node.succeed("create", "client", "--image", "host")
         for url in ["http://\(ipv4)/", "http://[\(ipv6)]/"] {
-          #expect(try node.execute("client", "curl", "-s", "-g", "-m", "5", url) == "hello from web")
+          #expect(
+            try node.execute("client", "curl", "-s", "-g", "-m", "5", url) == "hello from web")
         }
         #expect(try node.state(of: "web") == "running")
         #expect(try node.processes(in: "web").filter { $0.name.hasPrefix("nginx") }.count == 3)
@@ -95,12 +96,38 @@ extension ServiceTests {
         try node.succeed("create", "client", "--image", "host")
         #expect(try node.execute("client", "redis-cli", "-h", ipv6, "incr", "answer") == "42")
         #expect(try ask("bgsave").contains("Background saving started"))
-        #expect(try eventually { try ask("info", "persistence").contains("rdb_bgsave_in_progress:0") })
+        #expect(
+          try eventually { try ask("info", "persistence").contains("rdb_bgsave_in_progress:0") })
         #expect(try ask("info", "persistence").contains("rdb_last_bgsave_status:ok"))
         try node.succeed("stop", "redis")
         #expect(try node.json("inspect", "redis")["lastExit"]["exitCode"].integer == 0)
         try node.succeed("start", "redis")
         #expect(try eventually { try ask("get", "answer") == "42\n" })
+      }
+    }
+
+    /// A service that has an account of its own, and refuses to be root.
+    @Test(.requiresProgram("/usr/lib/postgresql/15/bin/postgres")) func postgres() throws {
+      try withNode { node in
+        try node.succeed(
+          "create", "db", "--image", "host", "--", "sh", "-ec",
+          """
+          id postgres >/dev/null 2>&1 ||
+            useradd --system --create-home --home-dir /var/lib/pg postgres
+          cd /var/lib/pg
+          exec su postgres -s /bin/sh -c '
+            bin=/usr/lib/postgresql/15/bin
+            test -d data || $bin/initdb -D data >/dev/null
+            exec $bin/postgres -D data -k /tmp'
+          """)
+        func ask(_ statement: String) throws -> String {
+          let program = ["psql", "-h", "/tmp", "-U", "postgres", "-A", "-t", "-c", statement]
+          return try node.slicectl(["exec", "--user", "postgres", "db", "--"] + program).output
+        }
+        #expect(try eventually(within: 60) { try ask("select 6 * 7") == "42\n" })
+        #expect(
+          try ask("create table t as select generate_series(1, 1000) n; select sum(n) from t")
+            .hasSuffix("500500\n"))
       }
     }
 

@@ -55,7 +55,7 @@ extension ServiceTests {
         #expect(result.status == 1)
         #expect(result.errors.contains(attack.refusal), "\(result)")
         #expect(result.errors.contains("nothing was imported"))
-        #expect(HostFiles.list(node.state + "/images").allSatisfy { !$0.contains("sha256") && !$0.hasPrefix(".") })
+        #expect(HostFiles.list(node.state + "/images").count == 2)  // host and minimal
         #expect(HostFiles.tree(node.directory).allSatisfy { !$0.hasSuffix("/outside") })
         #expect(!HostFiles.exists("/tmp/outside") && !HostFiles.exists("/outside"))
         // The positive control: without the attack the same archive is an image.
@@ -76,7 +76,8 @@ extension ServiceTests {
         }
         #expect(try Self.importing(archive, node).status == 0)
         let mounts = HostFiles.text("\(node.host.proc)/1/mountinfo")
-        let result = try node.slicectl("create", "bad", "--image", "bad", "--", "/bin/sh", "-c", "sleep 1000")
+        let result = try node.slicectl(
+          "create", "bad", "--image", "bad", "--", "/bin/sh", "-c", "sleep 1000")
         #expect(result.status == 1)
         #expect(result.errors.contains("/" + place), "\(result)")
         #expect(result.errors.contains("a link or a file where a slice needs a directory"))
@@ -99,9 +100,11 @@ extension ServiceTests {
         }
         #expect(try Self.importing(archive, node).status == 0)
         try node.succeed("create", "box", "--image", "bad", "--", "/bin/sh", "-c", "sleep 1000")
-        let hosts = try node.execute("box", "/bin/sh", "-c", "cat /etc/hosts; test -L /etc || echo own")
+        let hosts = try node.execute(
+          "box", "/bin/sh", "-c", "cat /etc/hosts; test -L /etc || echo own")
         #expect(hosts.contains("box") && hosts.hasSuffix("own"))
-        #expect(try node.slicectl("exec", "box", "--", "/bin/sh", "-c", "test -e /disk").status == 1)
+        #expect(
+          try node.slicectl("exec", "box", "--", "/bin/sh", "-c", "test -e /disk").status == 1)
         #expect(try node.slicectl("exec", "box", "--", "/bin/sh", "-c", "cat /outward").status == 1)
         let user = try node.slicectl(
           "exec", "--user", "1000", "box", "--", "/setuid/sh", "-c", "id -u")

@@ -31,7 +31,9 @@ extension ServiceTests {
 
     /// Directories of the store, less the built-in ones.
     private static func stored(_ node: TestNode) -> [String] {
-      HostFiles.list(node.state + "/images").filter { !$0.hasPrefix("host-") && !$0.hasPrefix("minimal-") }
+      HostFiles.list(node.state + "/images").filter {
+        !$0.hasPrefix("host-") && !$0.hasPrefix("minimal-")
+      }
     }
 
     @Test func formsOfArchives() throws {
@@ -110,7 +112,8 @@ extension ServiceTests {
           try node.succeed("create", layout + "-box", "--image", layout)
           #expect(
             try eventually {
-              try node.slicectl("logs", layout + "-box").output == "hello from /srv: file link more\n"
+              try node.slicectl("logs", layout + "-box").output
+                == "hello from /srv: file link more\n"
             })
         }
         let wrong = try node.slicectl(
@@ -161,7 +164,8 @@ extension ServiceTests {
       try withImages { node in
         try Self.makeLargeArchive(node)
         for source in ["large.tar", "tree"] {
-          let job = try node.start("image", "import", node.directory + "/" + source, "--name", "big")
+          let job = try node.start(
+            "image", "import", node.directory + "/" + source, "--name", "big")
           #expect(eventually { Self.importing(node) })
           job.signal(signal)
           let result = job.wait(seconds: 20)
@@ -176,7 +180,8 @@ extension ServiceTests {
     }
 
     @Test func interruptedByTheSupervisorsEnd() throws {
-      try withImages { node in
+      // A supervisor's start touches the node's routes; what remains of the import is asked below.
+      try withNode(checkLeftovers: false) { node in
         try Self.makeLargeArchive(node)
         let job = try node.start(
           "image", "import", node.directory + "/large.tar", "--name", "big")
@@ -195,7 +200,8 @@ extension ServiceTests {
       try withImages { node in
         try Self.makeLargeArchive(node)
         let archive = node.directory + "/large.tar"
-        let seen = try Terminal(node.slicectlCommand(["image", "import", archive, "--name", "big"]))
+        let seen = try Terminal(
+          node.slicectlCommand(["image", "import", archive, "--name", "big"]))
         #expect(try seen.end(within: 60) == 0)
         let screen = String(decoding: seen.screen, as: UTF8.self)
         #expect(screen.contains("importing [") && screen.contains("\r\u{1B}[K"))

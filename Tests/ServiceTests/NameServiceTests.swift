@@ -22,7 +22,8 @@ extension ServiceTests {
           "bind-dynamic\nno-resolv\nno-hosts\naddress=/service.test/192.0.2.7\n"
             + "address=/service.test/2001:db8::7\n")
         let server = try node.host.start([
-          "dnsmasq", "--keep-in-foreground", "--user=root", "--pid-file", "--conf-file=" + configuration,
+          "dnsmasq", "--keep-in-foreground", "--user=root", "--pid-file",
+          "--conf-file=" + configuration,
         ])
         #expect(
           try eventually {

@@ -23,7 +23,8 @@ final class Terminal {
     _ = ioctl(master.rawValue, Self.getNumber, &number)
     let name = "/dev/pts/\(number)"
     // Held open, so that its settings can be looked at when the program has ended.
-    slave = OwnedFD(adopting: try checked("open", name) { open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) })
+    slave = OwnedFD(
+      adopting: try checked("open", name) { open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) })
     Self.setSize(master.rawValue, rows, columns)
     pid = try Self.spawn(arguments, on: name)
   }
@@ -51,7 +52,8 @@ final class Terminal {
         return String(decoding: screen[..<range.lowerBound], as: UTF8.self)
       }
       guard MonotonicTime.now < deadline, read(within: 100) else {
-        throw HarnessError("'\(text)' did not come; there is: \(String(decoding: screen, as: UTF8.self))")
+        throw HarnessError(
+          "'\(text)' did not come; there is: \(String(decoding: screen, as: UTF8.self))")
       }
     }
   }

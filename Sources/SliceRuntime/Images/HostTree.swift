@@ -15,9 +15,19 @@ enum HostTree {
   /// Files of /etc that programs need and that hold no secret and no configuration of a service.
   private static let publicFiles = [
     "ld.so.cache", "ld.so.conf", "services", "protocols", "rpc", "mime.types", "magic",
-    "debian_version", "shells", "terminfo",
+    "debian_version", "shells", "terminfo", "login.defs",
   ]
   private static let publicDirectories = ["alternatives", "ld.so.conf.d", "ssl/certs"]
+
+  /// For programs that ask pam(7), such as su: root may become anybody, nobody has a password.
+  private static let authentication = """
+    auth sufficient pam_rootok.so
+    auth required pam_deny.so
+    account required pam_permit.so
+    password required pam_deny.so
+    session required pam_permit.so
+
+    """
 
   /// The directories of the host that are attached to the tree.
   static func hostDirectories() -> [String] {
@@ -36,6 +46,8 @@ enum HostTree {
         tree.add(name, .directory(mode: 0o755))
       }
     }
+    tree.add("etc/pam.d", .directory(mode: 0o755))
+    tree.add("etc/pam.d/other", text: authentication)
     tree.add("etc/ssl", .directory(mode: 0o755))
     for name in publicFiles { try copyFile("etc/" + name, to: &tree) }
     for name in publicDirectories { try copyDirectory("etc/" + name, to: &tree) }

@@ -64,7 +64,9 @@ final class ManagedSlice: Sendable {
   func awaitEndOfGrace() -> Bool {
     defer { state.withLock { $0.graceEnds = nil } }
     while !awaitEnd(milliseconds: 100) {
-      guard let end = state.withLock({ $0.graceEnds }), kernel_monotonic() < end else { return false }
+      guard let end = state.withLock({ $0.graceEnds }), kernel_monotonic() < end else {
+        return false
+      }
     }
     return true
   }
@@ -76,7 +78,8 @@ final class ManagedSlice: Sendable {
 
   /// Notes the end of the run. `first` gets the record with it: to write it and tell of it before
   /// those who wait for the end go on to change or remove the slice.
-  func conclude(_ exit: ExitStatus, reason: String? = nil, first: (SliceRecord) -> Void = { _ in }) {
+  func conclude(_ exit: ExitStatus, reason: String? = nil, first: (SliceRecord) -> Void = { _ in })
+  {
     func end(_ record: inout SliceRecord) {
       record.end(exit, stopped: reason == nil && record.wanted == .stopped, reason: reason)
     }
