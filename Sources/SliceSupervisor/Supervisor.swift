@@ -47,7 +47,7 @@ public final class Supervisor: Sendable {
       let server = try VarlinkServer(
         info: ServiceInfo(
           vendor: "The slice runtime", product: "sliced", version: version,
-          url: "https://github.com/slice-runtime/slices"),
+          url: ""),
         interfaces: [interface], limits: limits, observe: { Self.log($0, logger) })
       if let passed = try ListeningSocket.fromServiceManager() {
         try server.start(on: passed)

@@ -237,25 +237,38 @@ public final class Node: Sendable {
       let restartChanges = change.spec.restart != slice.record.spec.restart
       if slice.record.run != nil, restartChanges { _ = try slice.requireRunning() }
       let unenforced = try enforcement(of: change.spec)
-      if slice.record.run != nil {
-        try cgroup.slice(name).limits.apply(
-          change.spec.settings, insteadOf: slice.record.spec.settings, device: device)
-        if restartChanges {
-          do throws(SystemError) {
-            try InitCommand.restartPolicy(change.spec.restart).send(to: slice.layout)
-          } catch {
-            try cgroup.slice(name).limits.apply(
-              slice.record.spec.settings, insteadOf: change.spec.settings, device: device)
-            throw SliceError(error).within("change the restart policy")
-          }
-        }
-      }
+      let before = slice.record
+      if before.run != nil { try apply(change.spec, insteadOf: before.spec, to: slice) }
       slice.update {
         $0.spec = change.spec
         $0.unenforced = unenforced
       }
-      try save(slice)
+      do throws(SliceError) {
+        try save(slice)
+      } catch {
+        slice.update {
+          $0.spec = before.spec
+          $0.unenforced = before.unenforced
+        }
+        if slice.record.run != nil { try apply(before.spec, insteadOf: change.spec, to: slice) }
+        throw error
+      }
       report(slice, "changed", by: user, changes)
+    }
+  }
+
+  /// Changes what holds a slice that runs, all or nothing.
+  private func apply(
+    _ new: SliceSpec, insteadOf old: SliceSpec, to slice: ManagedSlice
+  ) throws(SliceError) {
+    let limits = cgroup.slice(slice.name).limits
+    try limits.apply(new.settings, insteadOf: old.settings, device: device)
+    guard new.restart != old.restart else { return }
+    do throws(SystemError) {
+      try InitCommand.restartPolicy(new.restart).send(to: slice.layout)
+    } catch {
+      try limits.apply(old.settings, insteadOf: new.settings, device: device)
+      throw SliceError(error).within("change the restart policy")
     }
   }
 
@@ -269,7 +282,6 @@ public final class Node: Sendable {
       try? slice.process?.signal(SIGKILL)
     }
     let left = running.filter { !$0.awaitEnd(milliseconds: 5000) }
-    for slice in running { try save(slice) }
     guard left.isEmpty else {
       throw SliceError(
         .timedOut,
@@ -404,8 +416,10 @@ public final class Node: Sendable {
       $0.wanted = .stopped
       $0.run?.paused = false
     }
-    try save(slice)
-    guard slice.record.run != nil else { return }
+    guard slice.record.run != nil else { return try save(slice) }
+    // A full disk must not keep a slice from being stopped. Should this fail, a supervisor that
+    // comes before the end is noted starts with the earlier wish.
+    try? save(slice)
     let group = cgroup.slice(slice.name).limits
     if grace > 0 {
       slice.beginGrace(milliseconds: UInt64(grace) + 1000)
