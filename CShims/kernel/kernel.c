@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,7 +102,14 @@ int kernel_terminal_slave(int master) {
     int unlocked = 0;
     if (ioctl(master, TIOCSPTLCK, &unlocked) < 0)
         return -1;
-    return ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    struct termios modes;
+    // So that a backspace takes a character, not a byte of it.
+    if (slave >= 0 && tcgetattr(slave, &modes) == 0) {
+        modes.c_iflag |= IUTF8;
+        tcsetattr(slave, TCSANOW, &modes);
+    }
+    return slave;
 }
 
 int kernel_terminal_resize(int master, uint16_t rows, uint16_t columns) {

@@ -46,7 +46,8 @@ int kernel_unshare(uint64_t namespaces);
 // Magic number of the file system of an open file (statfs(2)).
 int kernel_file_system_magic(int descriptor, int64_t *magic);
 
-// The slave of a pseudo-terminal without a path lookup (ioctl_tty(2), TIOCGPTPEER); unlocks it.
+// The slave of a pseudo-terminal without a path lookup (ioctl_tty(2), TIOCGPTPEER); unlocks it, and has its
+// line editing know UTF-8.
 int kernel_terminal_slave(int master);
 int kernel_terminal_resize(int master, uint16_t rows, uint16_t columns);
 

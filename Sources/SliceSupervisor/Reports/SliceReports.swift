@@ -8,7 +8,8 @@ struct SliceReports: Sendable {
 
   func summary(_ record: SliceRecord) -> SliceSummary {
     let addresses = node.addresses(record)
-    let status = runningStatus(record)
+    // Of the last run when none goes on; the file stays until the next start.
+    let status = (try? SliceName(record.name)).flatMap(node.status)
     return SliceSummary(
       name: record.name, owner: record.ownerName, state: record.state, image: record.spec.image,
       pid: record.run.map { Int($0.pid) }, ipv4: addresses?.ipv4.description,
