@@ -1,5 +1,6 @@
 import Descriptor
 import Glibc
+import Synchronization
 
 /// How a program ended, and what it wrote.
 public struct CommandResult: Sendable {
@@ -89,11 +90,14 @@ public final class BackgroundCommand: @unchecked Sendable {
 
   // MARK: - Files and processes
 
+  private static let fileCount = Atomic<Int>(0)
+
   private static func anonymousFile() throws -> OwnedFD {
-    var name = Array("/tmp/slices-output.XXXXXX".utf8CString)
-    let number = mkstemp(&name)
-    guard number >= 0 else { throw SystemError(code: errno, operation: "mkstemp") }
-    fcntl(number, F_SETFD, FD_CLOEXEC)
+    // Not mkstemp(3): a program that another test starts must not get it for a moment.
+    let count = fileCount.add(1, ordering: .relaxed).newValue
+    let name = "/tmp/slices-output.\(getpid()).\(count)"
+    let number = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    guard number >= 0 else { throw SystemError(code: errno, operation: "open", subject: name) }
     unlink(name)
     return OwnedFD(adopting: number)
   }
