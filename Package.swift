@@ -22,7 +22,8 @@ let package = Package(
     .target(name: "CLaunch", path: "CShims/launch"),
     .target(
       name: "CSeccomp", path: "CShims/seccomp", linkerSettings: [.linkedLibrary("seccomp")]),
-    .target(name: "CCapability", path: "CShims/capability", linkerSettings: [.linkedLibrary("cap")]),
+    .target(
+      name: "CCapability", path: "CShims/capability", linkerSettings: [.linkedLibrary("cap")]),
     .target(
       name: "CNetlink", path: "CShims/netlink",
       cSettings: [.unsafeFlags(["-I/usr/include/libnl3"])],
@@ -105,7 +106,9 @@ let package = Package(
       swiftSettings: checked),
     .testTarget(
       name: "RuntimeTests",
-      dependencies: ["SystemTestSupport", "SliceRuntime", "SliceKernel", "SliceModel", "Descriptor"],
+      dependencies: [
+        "SystemTestSupport", "SliceRuntime", "SliceKernel", "SliceModel", "Descriptor",
+      ],
       swiftSettings: checked),
 
     .testTarget(

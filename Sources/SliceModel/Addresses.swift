@@ -68,7 +68,8 @@ public struct IPv6Address: Sendable, Hashable {
 extension IPv6Address: CustomStringConvertible {
   /// The canonical form of RFC 5952: lower case, the longest run of zero groups shortened.
   public var description: String {
-    let groups = (0..<4).map { UInt16(truncatingIfNeeded: high >> (48 - 16 * $0)) }
+    let groups =
+      (0..<4).map { UInt16(truncatingIfNeeded: high >> (48 - 16 * $0)) }
       + (0..<4).map { UInt16(truncatingIfNeeded: low >> (48 - 16 * $0)) }
     var best = 0..<0
     var start = 0

@@ -203,7 +203,9 @@ public struct ProcessorSet: Sendable, Hashable {
   /// Whether every processor of this set is in `other`.
   public func isSubset(of other: ProcessorSet) -> Bool {
     ranges.allSatisfy { range in
-      other.ranges.contains { $0.lowerBound <= range.lowerBound && range.upperBound <= $0.upperBound }
+      other.ranges.contains {
+        $0.lowerBound <= range.lowerBound && range.upperBound <= $0.upperBound
+      }
     }
   }
 }

@@ -100,7 +100,9 @@ public struct SliceSpec: Sendable, Hashable, Codable {
   private static func validate(strings: [String], of what: String) throws(SliceError) {
     var total = 0
     for string in strings {
-      guard !string.utf8.contains(0) else { throw SliceError(.usage, "\(what) contains a NUL byte") }
+      guard !string.utf8.contains(0) else {
+        throw SliceError(.usage, "\(what) contains a NUL byte")
+      }
       guard string.utf8.count < maximumStringBytes else {
         throw SliceError(
           .usage, "\(what) has an entry of \(string.utf8.count) bytes",

@@ -29,6 +29,7 @@ extension SliceError {
   /// The error, with what its cleaning up left behind.
   func leaving(_ leftovers: [String]) -> SliceError {
     guard !leftovers.isEmpty else { return self }
-    return SliceError(code, message + "; left behind: " + leftovers.joined(separator: "; "), hint: hint)
+    return SliceError(
+      code, message + "; left behind: " + leftovers.joined(separator: "; "), hint: hint)
   }
 }

@@ -40,7 +40,8 @@ public final class Supervisor: Sendable {
       })
     let interface = SlicesInterface(
       node: node, authorization: Authorization(adminGroup: policy.adminGroup), events: events,
-      executions: ExecutionTable(), unpack: try UnpackSandbox(layout: options.layout, cgroup: node.cgroup))
+      executions: ExecutionTable(),
+      unpack: try UnpackSandbox(layout: options.layout, cgroup: node.cgroup))
     var limits = VarlinkServer.Limits()
     limits.threadStackSize = 512 << 10
     server = try reporting("listen on \(options.socket)") { () throws(SystemError) in

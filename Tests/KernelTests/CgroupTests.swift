@@ -10,7 +10,8 @@ import Testing
 @Suite struct CgroupValueTests {
   private let device = BlockDevice(major: 8, minor: 16)
 
-  private func values(_ texts: [Key: String], device: BlockDevice? = nil) throws -> [String: String] {
+  private func values(_ texts: [Key: String], device: BlockDevice? = nil) throws -> [String: String]
+  {
     let settings = try Settings(
       texts: Dictionary(uniqueKeysWithValues: texts.map { ($0.key.rawValue, $0.value) }))
     // io.max has a line for each limit.

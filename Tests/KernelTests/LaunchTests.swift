@@ -58,7 +58,9 @@ import Testing
     let process = try plan(
       [
         .setHostname("test-host"),
-        .limit(ResourceLimit(name: "NOFILE", resource: Int32(RLIMIT_NOFILE.rawValue), soft: 77, hard: 88)),
+        .limit(
+          ResourceLimit(name: "NOFILE", resource: Int32(RLIMIT_NOFILE.rawValue), soft: 77, hard: 88)
+        ),
         .forbidNewPrivileges,
       ], output: directory["out"],
       script: "uname -n; ulimit -Sn; ulimit -Hn; grep NoNewPrivs /proc/self/status"
@@ -79,7 +81,8 @@ import Testing
     (.limit(ResourceLimit(name: "NONE", resource: 9999, soft: 1, hard: 1)), EINVAL),
   ]
 
-  @Test(arguments: 0..<failures.count) func aFailedStepIsNamedAndLeavesNothing(_ number: Int) throws {
+  @Test(arguments: 0..<failures.count) func aFailedStepIsNamedAndLeavesNothing(_ number: Int) throws
+  {
     let (step, code) = Self.failures[number]
     let plan = try plan([.newSession, .makeMountsPrivate, step, .newSession])
     let (descriptors, mounts) = (openDescriptors(), mountsOnTmp())

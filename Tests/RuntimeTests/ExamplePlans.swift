@@ -12,7 +12,8 @@ enum ExamplePlans {
   }
 
   static let service = ServiceInvocation(
-    command: ["nginx", "-g", "daemon off;"], environment: ["PATH=/bin"], user: "www", workdir: "/srv",
+    command: ["nginx", "-g", "daemon off;"], environment: ["PATH=/bin"], user: "www",
+    workdir: "/srv",
     restart: .always)
 
   static func start(

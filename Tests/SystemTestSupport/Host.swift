@@ -20,7 +20,8 @@ public enum Host {
   public static let cgroupMount: String? = {
     for line in HostFiles.lines("/proc/self/mountinfo") {
       let fields = line.split(separator: " ")
-      guard let dash = fields.firstIndex(of: "-"), fields.count > dash + 1, fields[dash + 1] == "cgroup2"
+      guard let dash = fields.firstIndex(of: "-"), fields.count > dash + 1,
+        fields[dash + 1] == "cgroup2"
       else { continue }
       return String(fields[4])
     }

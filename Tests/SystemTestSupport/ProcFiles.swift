@@ -71,7 +71,9 @@ public enum ProcessTable {
   }
 
   /// proc_pid_stat(5): state and parent, the first two fields after the command in parentheses.
-  public static func status(of pid: pid_t, proc: String = "/proc") -> (state: String, parent: pid_t)? {
+  public static func status(of pid: pid_t, proc: String = "/proc") -> (
+    state: String, parent: pid_t
+  )? {
     let text = HostFiles.text("\(proc)/\(pid)/stat")
     guard let end = text.lastIndex(of: ")") else { return nil }
     let fields = text[text.index(after: end)...].split(separator: " ")

@@ -49,7 +49,9 @@ public struct ResourceCount: Sendable, Equatable {
     readNamespaces(proc, pids)
     found["descriptors of sliced"] =
       supervisor.map { pid in
-        HostFiles.list("\(proc)/\(pid)/fd").map { "\($0) \(HostFiles.link("\(proc)/\(pid)/fd/\($0)"))" }
+        HostFiles.list("\(proc)/\(pid)/fd").map {
+          "\($0) \(HostFiles.link("\(proc)/\(pid)/fd/\($0)"))"
+        }
       } ?? []
   }
 

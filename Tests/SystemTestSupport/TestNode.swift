@@ -114,7 +114,9 @@ public final class TestNode: Sendable {
     let answers = eventually(within: 30) {
       !command.isRunning || (try? slicectl("list").status) == 0
     }
-    guard answers, command.isRunning else { throw HarnessError("sliced does not serve:\n\(self.log)") }
+    guard answers, command.isRunning else {
+      throw HarnessError("sliced does not serve:\n\(self.log)")
+    }
   }
 
   /// SIGTERM, and its exit status. Slices live on.
@@ -212,7 +214,8 @@ public final class TestNode: Sendable {
   }
 
   /// Waits until a slice is in a state.
-  public func reaches(_ state: String, _ slice: String, within seconds: Double = 15) throws -> Bool {
+  public func reaches(_ state: String, _ slice: String, within seconds: Double = 15) throws -> Bool
+  {
     try eventually(within: seconds) { try self.state(of: slice) == state }
   }
 
@@ -279,5 +282,7 @@ extension JSONValue {
   }
 
   /// Names of the members of an object.
-  public var keys: Set<String> { if case .object(let members) = self { Set(members.keys) } else { [] } }
+  public var keys: Set<String> {
+    if case .object(let members) = self { Set(members.keys) } else { [] }
+  }
 }

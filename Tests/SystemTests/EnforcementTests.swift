@@ -107,7 +107,8 @@ import Testing
       sleep(6)
       let share = (try usage() - used) / (MonotonicTime.now - began)
       #expect(share > 0.1 && share < 0.3, "used \(share) of a processor")
-      let throttled = try node.json("shares", "busy").array?.first?["cpu"]["throttledSeconds"].number
+      let throttled = try node.json("shares", "busy").array?.first?["cpu"]["throttledSeconds"]
+        .number
       #expect(throttled ?? 0 > 1)
     }
   }
@@ -121,7 +122,8 @@ import Testing
         #expect(made.fails(5, "io.write.max"), "\(made)")
         return
       }
-      #expect(file(node, "web", "io.max").contains("wbps=1048576"), "\(file(node, "web", "io.max"))")
+      #expect(
+        file(node, "web", "io.max").contains("wbps=1048576"), "\(file(node, "web", "io.max"))")
       let began = MonotonicTime.now
       _ = try node.slicectl(
         "exec", "web", "--", "dd", "if=/dev/zero", "of=/big", "bs=1M", "count=5", "conv=fsync")
@@ -134,7 +136,9 @@ import Testing
       try node.create("web", "--set", "pids.max=40")
       #expect(try node.shell("web", "cat /proc/self/cgroup") == "0::/")
       #expect(try node.shell("web", "ls -d /sys/fs/cgroup/cgroup.procs") != "")
-      #expect(try node.shell("web", "mkdir /sys/fs/cgroup/part && rmdir /sys/fs/cgroup/part && echo yes") == "yes")
+      #expect(
+        try node.shell("web", "mkdir /sys/fs/cgroup/part && rmdir /sys/fs/cgroup/part && echo yes")
+          == "yes")
       let raised = try node.slicectl(
         "exec", "web", "--", "sh", "-c", "echo max >/sys/fs/cgroup/pids.max")
       #expect(raised.status != 0)

@@ -158,7 +158,8 @@ import Testing
     try withNode { node in
       try node.create("web")
       let commands = try (0..<20).map { number in
-        try node.start("exec", "web", "-i", "--", "sh", "-c", "cat; exit \(number)", input: "in \(number)")
+        try node.start(
+          "exec", "web", "-i", "--", "sh", "-c", "cat; exit \(number)", input: "in \(number)")
       }
       for (number, command) in commands.enumerated() {
         let result = command.wait(seconds: 60)

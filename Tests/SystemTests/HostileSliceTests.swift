@@ -30,7 +30,8 @@ import Testing
       #expect(Int(made).map { $0 <= 1000 } == true, "\(made)")
       let deep = try node.shell(
         "web",
-        "cd /sys/fs/cgroup; rmdir c*; i=0; while mkdir d 2>/dev/null; do cd d; i=$((i+1)); done; echo $i")
+        "cd /sys/fs/cgroup; rmdir c*; i=0; while mkdir d 2>/dev/null; do cd d; i=$((i+1)); done; echo $i"
+      )
       #expect(Int(deep).map { $0 <= 16 } == true, "\(deep)")
       try node.succeed("destroy", "--force", "web")
     }
@@ -65,7 +66,9 @@ import Testing
     try withNode { node in
       try node.succeed("create", "web", "--image", "host", "--", "sleep", "100000")
       let closed = try node.shell(
-        "web", "find /usr -xdev -type f ! -perm -o=r 2>/dev/null | while read f; do cat \"$f\" >/dev/null 2>&1 && echo \"$f\"; done; true")
+        "web",
+        "find /usr -xdev -type f ! -perm -o=r 2>/dev/null | while read f; do cat \"$f\" >/dev/null 2>&1 && echo \"$f\"; done; true"
+      )
       #expect(closed.isEmpty, "readable: \(closed)")
     }
   }

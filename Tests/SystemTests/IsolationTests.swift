@@ -24,7 +24,8 @@ import Testing
       #expect(try node.shell("other", "hostname") == "other")
       let mounts = try node.shell("web", "cat /proc/self/mountinfo")
       for line in mounts.split(separator: "\n") {
-        #expect(!line.contains(" /tmp/slices-test"), "\(line)")  // mount points; sources are overlayfs's own text
+        // Of mount points; the layers' places are overlayfs's own text.
+        #expect(!line.contains(" /tmp/slices-test"), "\(line)")
         #expect(!line.contains("shared:") && !line.contains("master:"), "\(line)")
       }
       for kind in ["pid", "mnt", "uts", "ipc", "net", "user", "cgroup"] {
@@ -33,7 +34,8 @@ import Testing
         #expect(web != other && web != HostFiles.link("/proc/self/ns/\(kind)"), "\(kind)")
       }
       _ = try node.shell("web", "echo mine >/dev/shm/x; echo mine >/tmp/x; echo mine >/root/x")
-      let foreign = try node.slicectl("exec", "other", "--", "cat", "/dev/shm/x", "/tmp/x", "/root/x")
+      let foreign = try node.slicectl(
+        "exec", "other", "--", "cat", "/dev/shm/x", "/tmp/x", "/root/x")
       #expect(foreign.output == "" && foreign.status != 0)
     }
   }
@@ -81,11 +83,14 @@ import Testing
     try withNode { node in
       try node.succeed("create", "web", "--image", "host", "--", "sleep", "100000")
       for path in ["/home", "/root", "/srv", "/mnt", "/opt"] {
-        #expect(try node.execute("web", "sh", "-c", "ls -A \(path) 2>/dev/null || true") == "", "\(path)")
+        #expect(
+          try node.execute("web", "sh", "-c", "ls -A \(path) 2>/dev/null || true") == "", "\(path)")
       }
-      #expect(try node.slicectl("exec", "web", "--", "cat", "/etc/shadow").output.contains("$") == false)
+      #expect(
+        try node.slicectl("exec", "web", "--", "cat", "/etc/shadow").output.contains("$") == false)
       #expect(try node.slicectl("exec", "web", "--", "ls", node.directory).status != 0)
-      #expect(try node.execute("web", "sh", "-c", "ls /etc/ssh 2>/dev/null | grep key || true") == "")
+      #expect(
+        try node.execute("web", "sh", "-c", "ls /etc/ssh 2>/dev/null | grep key || true") == "")
     }
   }
 
@@ -168,7 +173,9 @@ import Testing
         "create", "web", "--image", "probes", "--", "/bin/sh", "-c",
         "/bin/attack; echo finished; while :; do sleep 1000; done")
       #expect(try eventually(within: 60) { try node.succeed("logs", "web").contains("finished") })
-      let service = try node.succeed("logs", "web").split(separator: "\n").filter { $0 != "finished" }
+      let service = try node.succeed("logs", "web").split(separator: "\n").filter {
+        $0 != "finished"
+      }
       expectHeld(service.joined(separator: "\n"), "service")
       expectHeld(try node.slicectl("exec", "web", "--", "/bin/attack").output, "exec")
       expectHeld(try node.slicectl("enter", "web", input: "/bin/attack\n").output, "enter")
@@ -181,7 +188,9 @@ import Testing
   @Test func outsideTheySucceed() throws {
     try withNode(checkLeftovers: false) { node in
       try importProbes(node)
-      let attacks = ["clone_user", "clone_net", "unshare_mount", "af_packet", "raw_inet", "set_hostname"]
+      let attacks = [
+        "clone_user", "clone_net", "unshare_mount", "af_packet", "raw_inet", "set_hostname",
+      ]
       let result = try node.host.run([node.directory + "/probes/bin/attack"] + attacks)
       for attack in attacks { #expect(result.output.contains("\(attack) open"), "\(result)") }
     }

@@ -55,7 +55,8 @@ import Testing
   @Test func stopSendsTheServiceATerm() throws {
     try withNode { node in
       try node.create(
-        "polite", command: ["sh", "-c", "trap 'echo goodbye; exit 0' TERM; while :; do sleep 0.1; done"])
+        "polite",
+        command: ["sh", "-c", "trap 'echo goodbye; exit 0' TERM; while :; do sleep 0.1; done"])
       try node.succeed("stop", "polite")
       #expect(try node.succeed("logs", "polite").contains("goodbye"))
     }
@@ -105,7 +106,9 @@ import Testing
     try withNode { node in
       try node.create(
         "web",
-        command: ["sh", "-c", "trap 'echo got-usr1' USR1; echo ready; while :; do sleep 0.05; done"])
+        command: [
+          "sh", "-c", "trap 'echo got-usr1' USR1; echo ready; while :; do sleep 0.05; done",
+        ])
       #expect(try eventually { try node.succeed("logs", "web").contains("ready") })
       for signal in ["USR1", "SIGUSR1", "10"] {
         try node.succeed("kill", "--signal", signal, "web")
@@ -160,7 +163,8 @@ import Testing
   @Test func stopAllEndsEverySliceWithinASecond() throws {
     try withNode { node in
       for name in ["a", "b", "c"] {
-        try node.create(name, "--restart", "always", command: ["sh", "-c", "trap '' TERM; sleep 9999"])
+        try node.create(
+          name, "--restart", "always", command: ["sh", "-c", "trap '' TERM; sleep 9999"])
       }
       let began = MonotonicTime.now
       #expect(try node.json("stop-all")["stopped"] == .integer(3))

@@ -11,7 +11,8 @@ import Testing
 
   /// A service that answers any number of TCP connections on port 80.
   private static let server = [
-    "sh", "-c", "mkdir -p /tmp/www && echo it works >/tmp/www/index.html && exec httpd -f -p '[::]:80' -h /tmp/www",
+    "sh", "-c",
+    "mkdir -p /tmp/www && echo it works >/tmp/www/index.html && exec httpd -f -p '[::]:80' -h /tmp/www",
   ]
 
   /// Links that a slice has, less those that kernels with such tunnels built in put into every
@@ -54,7 +55,8 @@ import Testing
       ])
       defer { server.signal(9) }
       try node.create("client")
-      let gateway = try node.shell("client", "ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'")
+      let gateway = try node.shell(
+        "client", "ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'")
       // httpd lists no directories: its refusal is an answer.
       #expect(try get(node, from: "client", gateway, 8099).contains("404"))
     }
@@ -113,7 +115,8 @@ import Testing
     try withNode { node in
       try node.create("web")
       for command in [
-        "ip address add 10.1.2.3/32 dev lo", "ip link set lo down", "ip route add 10.9.9.0/24 dev lo",
+        "ip address add 10.1.2.3/32 dev lo", "ip link set lo down",
+        "ip route add 10.9.9.0/24 dev lo",
         "echo 1 >/proc/sys/net/ipv4/ip_forward",
       ] {
         let result = try node.slicectl("exec", "web", "--", "sh", "-c", command)

@@ -34,7 +34,10 @@ import Testing
   @Test func theOtherVerbsToo() throws {
     try withNode { node in
       try node.create("web")
-      #expect(try node.json("kill", "--signal", "WINCH", "web").array?.map(\.keys) == [["name", "signal"]])
+      #expect(
+        try node.json("kill", "--signal", "WINCH", "web").array?.map(\.keys) == [
+          ["name", "signal"]
+        ])
       let waited = try node.slicectl("--json", "kill", "web")
       #expect(waited.status == 0)
       let wait = try node.slicectl("--json", "wait", "web")
@@ -61,7 +64,8 @@ import Testing
           ])
         #expect(
           slice["memory"].keys == [
-            "minBytes", "lowBytes", "highBytes", "maxBytes", "currentBytes", "peakBytes", "oomKills",
+            "minBytes", "lowBytes", "highBytes", "maxBytes", "currentBytes", "peakBytes",
+            "oomKills",
           ])
         #expect(slice["pids"].keys == ["max", "current"])
         #expect(slice["io"].keys == ["weight", "share", "readBytes", "writtenBytes"])
@@ -82,7 +86,8 @@ import Testing
   @Test func inspectTellsAllThatWasAsked() throws {
     try withNode { node in
       try node.succeed(
-        "create", "web", "--image", "minimal", "--env", "A=b", "--user", "1000", "--workdir", "/tmp",
+        "create", "web", "--image", "minimal", "--env", "A=b", "--user", "1000", "--workdir",
+        "/tmp",
         "--restart", "on-failure", "--set", "pids.max=50", "--", "sleep", "100000")
       let web = try node.inspect("web")
       #expect(web["environment"] == .array([.string("A=b")]))
@@ -103,7 +108,8 @@ import Testing
       let images = try node.json("image", "list").array ?? []
       #expect(images.compactMap { $0["name"].string }.sorted() == ["host", "minimal"])
       let keys: Set<String> = [
-        "name", "digest", "kind", "sizeBytes", "entries", "importedAt", "owner", "command", "usedBy",
+        "name", "digest", "kind", "sizeBytes", "entries", "importedAt", "owner", "command",
+        "usedBy",
       ]
       for image in images { #expect(image.keys == keys) }
       #expect(try node.json("image", "inspect", "minimal").keys == keys)

@@ -4,7 +4,8 @@ import Testing
 
 extension TestNode {
   /// A slice of the minimal image; `command` is its service.
-  func create(_ name: String, _ options: String..., command: [String] = ["sleep", "100000"]) throws {
+  func create(_ name: String, _ options: String..., command: [String] = ["sleep", "100000"]) throws
+  {
     let result = try slicectl(
       ["create", name, "--image", "minimal"] + options + ["--"] + command)
     guard result.status == 0 else { throw HarnessError("create \(name): \(result)") }

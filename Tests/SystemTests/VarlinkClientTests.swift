@@ -68,7 +68,9 @@ struct VarlinkClientTests {
       try node.create("roots")
       // The interpreter must be one that every user may execute.
       let python = String(cString: getenv("VARLINK_PYTHON"))
-      guard try node.host.run([python, "-c", "import varlink"], as: .alice).status == 0 else { return }
+      guard try node.host.run([python, "-c", "import varlink"], as: .alice).status == 0 else {
+        return
+      }
       try run(
         node,
         """

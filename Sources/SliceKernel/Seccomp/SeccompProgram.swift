@@ -48,7 +48,8 @@ public final class SeccompProgram: Sendable {
     let instructionSize = 8  // sizeof(struct sock_filter)
     guard bytes.count.isMultiple(of: instructionSize), bytes.count / instructionSize <= 4096 else {
       throw SliceError(
-        .failed, "seccomp profile \(name) compiles to \(bytes.count / instructionSize) instructions",
+        .failed,
+        "seccomp profile \(name) compiles to \(bytes.count / instructionSize) instructions",
         hint: "the kernel takes 4096 (BPF_MAXINSNS)")
     }
     instructionCount = UInt16(bytes.count / instructionSize)

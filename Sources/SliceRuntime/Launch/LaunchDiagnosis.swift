@@ -29,7 +29,9 @@ struct LaunchDiagnosis {
     case .user:
       error = SliceError(
         .commandNotRun, "the slice has no user '\(user)': \(why)",
-        hint: "users are looked up in the slice's own /etc/passwd; a number from 0 to 65535 needs no entry")
+        hint:
+          "users are looked up in the slice's own /etc/passwd; a number from 0 to 65535 needs no entry"
+      )
     case .group:
       error = SliceError(
         .commandNotRun, "the slice has no group as in '\(user)': \(why)",
@@ -37,7 +39,8 @@ struct LaunchDiagnosis {
     case .workdir:
       error = SliceError(
         .commandNotRun,
-        "cannot change to the working directory '\((command.workdir ?? "").escapedForTerminal)': \(why)")
+        "cannot change to the working directory '\((command.workdir ?? "").escapedForTerminal)': \(why)"
+      )
     case .identity:
       error = SliceError(.commandNotRun, "cannot become user '\(user)': \(why)")
     case .setup, .terminal, .fork:

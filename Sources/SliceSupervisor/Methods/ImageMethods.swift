@@ -46,7 +46,8 @@ extension Request {
     if let image = builtIns.first(where: { $0.name == parameters.name }) {
       return try call.reply(ImageInspectCall.Reply(image: image))
     }
-    try call.reply(ImageInspectCall.Reply(image: summary(stored(parameters.name), as: parameters.name)))
+    try call.reply(
+      ImageInspectCall.Reply(image: summary(stored(parameters.name), as: parameters.name)))
   }
 
   private func stored(_ reference: String) throws(SliceError) -> StoredImage {
