@@ -47,13 +47,8 @@ public struct ImageImport {
       // Already renamed after a success; what cannot be removed goes at the next start.
       try? Files.removeTree(staging)
     }
-    let result: UnpackResult
-    do {
-      result = try sandbox.unpack(
-        form, tag: tag, archive: archive, into: staging, progress: progress)
-    } catch {
-      throw error.within("import \(name)")
-    }
+    let result = try sandbox.unpack(
+      form, tag: tag, archive: archive, into: staging, progress: progress)
     // A caller who is gone may have cut the archive short.
     guard progress(Progress(readBytes: result.bytes, entries: result.entries)) else {
       throw SliceError(.failed, "given up by the caller")

@@ -20,7 +20,7 @@ struct LaunchDiagnosis {
     case .execute where failure.code == ENOENT:
       error = SliceError(
         .commandNotFound, "'\(program)' was not found in the slice",
-        hint: "is it in the image, and on PATH? Or does its interpreter lack?")
+        hint: "is it in the image and on PATH, and the interpreter that it names too?")
     case .execute:
       error = SliceError(
         .commandNotExecutable, "'\(program)' could not be executed: \(why)",
