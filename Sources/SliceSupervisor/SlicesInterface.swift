@@ -102,10 +102,10 @@ struct Request {
   var reports: SliceReports { SliceReports(node: node) }
 
   /// The slice of this name, if the caller may touch it.
-  func authorizedSlice(_ text: String) throws(SliceError) -> SliceName {
-    let name = try SliceName(text)
-    try subject.require(try node.record(name))
-    return name
+  func authorizedSlice(_ text: String) throws(SliceError) -> ManagedSlice {
+    let slice = try node.slice(SliceName(text))
+    try subject.require(slice.record)
+    return slice
   }
 
   func reply(_ record: SliceRecord) throws {

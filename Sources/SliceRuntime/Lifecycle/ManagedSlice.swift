@@ -4,10 +4,11 @@ import SliceKernel
 import SliceModel
 import Synchronization
 
-/// A slice in memory: its record, its process while it runs, and who may change it when.
-final class ManagedSlice: Sendable {
-  let name: SliceName
-  let layout: SliceLayout
+/// A slice in memory: its record, its process while it runs, and who may change it when. Changed by
+/// its `Node` alone.
+public final class ManagedSlice: Sendable {
+  public let name: SliceName
+  public let layout: SliceLayout
   /// Held by whoever starts, stops, changes or removes the slice.
   let gate = OperationGate()
 
@@ -28,7 +29,7 @@ final class ManagedSlice: Sendable {
     state = Mutex(State(record: record))
   }
 
-  var record: SliceRecord { state.withLock { $0.record } }
+  public var record: SliceRecord { state.withLock { $0.record } }
 
   /// slice-init, while the slice runs.
   var process: PidFD? { state.withLock { $0.process } }

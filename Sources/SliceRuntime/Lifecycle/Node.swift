@@ -90,11 +90,9 @@ public final class Node: Sendable {
     return slices.map { $0.record }.sorted { $0.name < $1.name }
   }
 
-  public func record(_ name: SliceName) throws(SliceError) -> SliceRecord {
-    try slice(name).record
-  }
-
-  func slice(_ name: SliceName) throws(SliceError) -> ManagedSlice {
+  /// The slice of this name. What is then done with it is done with this very one: should it be
+  /// destroyed meanwhile, and another get its name, that other is not touched.
+  public func slice(_ name: SliceName) throws(SliceError) -> ManagedSlice {
     guard let slice = table.withLock({ $0[name] }) else {
       throw SliceError(
         .noSuchSlice, "there is no slice '\(name)'", hint: "'slicectl list' shows the slices")
@@ -151,8 +149,8 @@ public final class Node: Sendable {
     }
   }
 
-  public func start(_ name: SliceName, by user: String) throws(SliceError) -> SliceRecord {
-    try perform("start", name) { slice throws(SliceError) in
+  public func start(_ slice: ManagedSlice, by user: String) throws(SliceError) -> SliceRecord {
+    try perform("start", slice) { () throws(SliceError) in
       guard slice.record.run == nil else {
         throw SliceError(.failed, "it is running already")
       }
@@ -162,42 +160,41 @@ public final class Node: Sendable {
 
   /// SIGTERM to the service; after `grace` SIGKILL to all. Fine if it does not run.
   public func stop(
-    _ name: SliceName, graceMilliseconds grace: UInt32, by user: String
+    _ slice: ManagedSlice, graceMilliseconds grace: UInt32, by user: String
   ) throws(SliceError) -> SliceRecord {
-    try slice(name).shortenGrace(milliseconds: UInt64(grace))
-    return try perform("stop", name) { slice throws(SliceError) in
+    slice.shortenGrace(milliseconds: UInt64(grace))
+    return try perform("stop", slice) { () throws(SliceError) in
       try halt(slice, graceMilliseconds: grace, by: user)
     }
   }
 
   public func restart(
-    _ name: SliceName, graceMilliseconds grace: UInt32, by user: String
+    _ slice: ManagedSlice, graceMilliseconds grace: UInt32, by user: String
   ) throws(SliceError) -> SliceRecord {
-    try slice(name).shortenGrace(milliseconds: UInt64(grace))
-    return try perform("restart", name) { slice throws(SliceError) in
+    slice.shortenGrace(milliseconds: UInt64(grace))
+    return try perform("restart", slice) { () throws(SliceError) in
       try halt(slice, graceMilliseconds: grace, by: user)
       try launch(slice, by: user)
     }
   }
 
-  public func signal(_ name: SliceName, _ number: Int32) throws(SliceError) {
+  public func signal(_ slice: ManagedSlice, _ number: Int32) throws(SliceError) {
     // Without the gate: a slice-init that does not answer, frozen by its own slice for instance,
     // must not keep others from stopping it.
-    let slice = try self.slice(name)
     _ = try slice.requireRunning()
     try reporting("send signal \(number)") { () throws(SystemError) in
       try InitCommand.signal(number).send(to: slice.layout)
     }
   }
 
-  public func setPaused(_ name: SliceName, _ paused: Bool, by user: String)
+  public func setPaused(_ slice: ManagedSlice, _ paused: Bool, by user: String)
     throws(SliceError) -> SliceRecord
   {
     let verb = paused ? "pause" : "resume"
-    return try perform(verb, name) { slice throws(SliceError) in
+    return try perform(verb, slice) { () throws(SliceError) in
       try slice.requireStarted()
       try reporting("cgroup.freeze") { () throws(SystemError) in
-        try cgroup.slice(name).limits.setFrozen(paused)
+        try cgroup.slice(slice.name).limits.setFrozen(paused)
       }
       slice.update { $0.run?.paused = paused }
       try save(slice)
@@ -206,17 +203,14 @@ public final class Node: Sendable {
   }
 
   /// Removes the slice and all that it used.
-  public func destroy(_ name: SliceName, force: Bool, by user: String) throws(SliceError) {
-    let slice = try self.slice(name)
+  public func destroy(_ slice: ManagedSlice, force: Bool, by user: String) throws(SliceError) {
     if force { slice.shortenGrace(milliseconds: 0) }
-    try slice.gate.run("destroy", on: name) { () throws(SliceError) in
-      guard table.withLock({ $0[name] === slice }) else {
-        throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
-      }
+    try slice.gate.run("destroy", on: slice.name) { () throws(SliceError) in
+      try requireExistence(slice)
       if slice.record.run != nil {
         guard force else {
           throw SliceError(
-            .failed, "it is running", hint: "'slicectl stop \(name)' first, or give --force")
+            .failed, "it is running", hint: "'slicectl stop \(slice.name)' first, or give --force")
         }
         try halt(slice, graceMilliseconds: 0, by: user)
       }
@@ -230,9 +224,9 @@ public final class Node: Sendable {
 
   /// Changes settings and restart policy, all or nothing.
   public func set(
-    _ name: SliceName, changes: [String: String], by user: String
+    _ slice: ManagedSlice, changes: [String: String], by user: String
   ) throws(SliceError) -> SliceRecord {
-    try perform("set", name) { slice throws(SliceError) in
+    try perform("set", slice) { () throws(SliceError) in
       let change = try SettingsChange(slice.record, changes)
       let restartChanges = change.spec.restart != slice.record.spec.restart
       if slice.record.run != nil, restartChanges { _ = try slice.requireRunning() }
@@ -297,9 +291,8 @@ public final class Node: Sendable {
   /// How the slice's service ended, once it has; nil when `giveUp` says so first (asked every
   /// 500 ms at the latest).
   public func awaitEnd(
-    _ name: SliceName, giveUp: () -> Bool
-  ) throws(SliceError) -> SliceRecord.End? {
-    let slice = try self.slice(name)
+    _ slice: ManagedSlice, giveUp: () -> Bool
+  ) -> SliceRecord.End? {
     while true {
       if slice.awaitEnd(milliseconds: 500) { return slice.record.ended }
       if giveUp() { return nil }
@@ -308,9 +301,8 @@ public final class Node: Sendable {
 
   /// Runs a command in a slice that lives.
   public func execute(
-    _ name: SliceName, _ request: ExecutionRequest
+    _ slice: ManagedSlice, _ request: ExecutionRequest
   ) throws(SliceError) -> Execution {
-    let slice = try self.slice(name)
     let run: PidFD
     do throws(SliceError) {
       run = try slice.requireRunning()
@@ -333,16 +325,19 @@ public final class Node: Sendable {
   private func save(_ slice: ManagedSlice) throws(SliceError) { try slice.save(store.save) }
 
   private func perform(
-    _ verb: String, _ name: SliceName, _ body: (ManagedSlice) throws(SliceError) -> Void
+    _ verb: String, _ slice: ManagedSlice, _ body: () throws(SliceError) -> Void
   ) throws(SliceError) -> SliceRecord {
-    let slice = try self.slice(name)
-    return try slice.gate.run(verb, on: name) { () throws(SliceError) in
-      // It may have been destroyed while this waited.
-      guard table.withLock({ $0[name] === slice }) else {
-        throw SliceError(.noSuchSlice, "there is no slice '\(name)'")
-      }
-      try body(slice)
+    try slice.gate.run(verb, on: slice.name) { () throws(SliceError) in
+      try requireExistence(slice)
+      try body()
       return slice.record
+    }
+  }
+
+  /// A slice may have been destroyed while somebody waited for its gate.
+  private func requireExistence(_ slice: ManagedSlice) throws(SliceError) {
+    guard table.withLock({ $0[slice.name] === slice }) else {
+      throw SliceError(.noSuchSlice, "there is no slice '\(slice.name)' any more")
     }
   }
 

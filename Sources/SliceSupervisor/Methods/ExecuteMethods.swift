@@ -13,14 +13,14 @@ extension Request {
   func execute() throws {
     try call.requireMore()
     let parameters = try call.parameters(as: ExecuteCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name)
+    let slice = try authorizedSlice(parameters.name)
     try validate(parameters)
     let request = ExecutionRequest(
       command: parameters.command, environment: parameters.environment, user: parameters.user,
       workdir: parameters.workdir,
       terminal: parameters.terminal.map { ($0.rows, $0.columns) },
       streams: parameters.terminal == nil ? try takeStreams() : [])
-    let execution = try node.execute(name, request)
+    let execution = try node.execute(slice, request)
     let process = execution.process
     let id = interface.executions.add(process, owner: subject.caller.user)
     defer { interface.executions.remove(id) }

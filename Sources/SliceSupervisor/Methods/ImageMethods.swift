@@ -17,7 +17,7 @@ extension Request {
 
   /// Names of others' slices are not shown.
   private func isVisible(_ name: String) -> Bool {
-    guard let name = try? SliceName(name), let record = try? node.record(name) else {
+    guard let name = try? SliceName(name), let record = try? node.slice(name).record else {
       return false  // destroyed meanwhile
     }
     return subject.maySee(record)

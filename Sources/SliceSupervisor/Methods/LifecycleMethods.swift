@@ -1,5 +1,6 @@
 import SliceInterface
 import SliceModel
+import SliceRuntime
 
 extension Request {
   /// What `stop` gives a service to end by itself, unless told otherwise.
@@ -16,53 +17,53 @@ extension Request {
 
   func start() throws {
     let parameters = try call.parameters(as: NameParameters.self)
-    let name = try authorizedSlice(parameters.name)
-    try reply(node.start(name, by: userName))
+    let slice = try authorizedSlice(parameters.name)
+    try reply(node.start(slice, by: userName))
   }
 
   func stop() throws {
-    let (name, grace) = try stopParameters()
-    try reply(node.stop(name, graceMilliseconds: grace, by: userName))
+    let (slice, grace) = try stopParameters()
+    try reply(node.stop(slice, graceMilliseconds: grace, by: userName))
   }
 
   func restart() throws {
-    let (name, grace) = try stopParameters()
-    try reply(node.restart(name, graceMilliseconds: grace, by: userName))
+    let (slice, grace) = try stopParameters()
+    try reply(node.restart(slice, graceMilliseconds: grace, by: userName))
   }
 
-  private func stopParameters() throws -> (SliceName, UInt32) {
+  private func stopParameters() throws -> (ManagedSlice, UInt32) {
     let parameters = try call.parameters(as: StopCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name)
-    return (name, min(parameters.timeoutMilliseconds ?? Self.defaultGrace, Self.longestGrace))
+    let slice = try authorizedSlice(parameters.name)
+    return (slice, min(parameters.timeoutMilliseconds ?? Self.defaultGrace, Self.longestGrace))
   }
 
   func kill() throws {
     let parameters = try call.parameters(as: KillCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name)
+    let slice = try authorizedSlice(parameters.name)
     guard (1...64).contains(parameters.signal) else {
       throw SliceError(.usage, "\(parameters.signal) is not a signal", hint: "signals are 1 to 64")
     }
-    try node.signal(name, parameters.signal)
+    try node.signal(slice, parameters.signal)
     try call.reply(Empty())
   }
 
   func setPaused(_ paused: Bool) throws {
     let parameters = try call.parameters(as: NameParameters.self)
-    let name = try authorizedSlice(parameters.name)
-    try reply(node.setPaused(name, paused, by: userName))
+    let slice = try authorizedSlice(parameters.name)
+    try reply(node.setPaused(slice, paused, by: userName))
   }
 
   func destroy() throws {
     let parameters = try call.parameters(as: DestroyCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name)
-    try node.destroy(name, force: parameters.force, by: userName)
+    let slice = try authorizedSlice(parameters.name)
+    try node.destroy(slice, force: parameters.force, by: userName)
     try call.reply(Empty())
   }
 
   func set() throws {
     let parameters = try call.parameters(as: SetCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name)
-    try reply(node.set(name, changes: parameters.changes, by: userName))
+    let slice = try authorizedSlice(parameters.name)
+    try reply(node.set(slice, changes: parameters.changes, by: userName))
   }
 
   func stopAll() throws {

@@ -12,8 +12,8 @@ extension Request {
 
   func inspect() throws {
     let parameters = try call.parameters(as: NameParameters.self)
-    let name = try authorizedSlice(parameters.name)
-    try call.reply(InspectCall.Reply(slice: reports.inspection(node.record(name))))
+    let slice = try authorizedSlice(parameters.name)
+    try call.reply(InspectCall.Reply(slice: reports.inspection(slice.record)))
   }
 
   func shares() throws {
@@ -21,7 +21,7 @@ extension Request {
     let all = node.records()
     let wanted: [SliceRecord]
     if let text = parameters.name {
-      wanted = [try node.record(authorizedSlice(text))]
+      wanted = [try authorizedSlice(text).record]
     } else {
       wanted = all.filter(subject.maySee)
     }
@@ -30,8 +30,8 @@ extension Request {
 
   func wait() throws {
     let parameters = try call.parameters(as: NameParameters.self)
-    let name = try authorizedSlice(parameters.name)
-    let end = try node.awaitEnd(name) { call.isHungUp }
+    let slice = try authorizedSlice(parameters.name)
+    let end = node.awaitEnd(slice) { call.isHungUp }
     var reply = WaitCall.Reply(exitCode: nil, signal: nil)
     switch end?.status {
     case .exited(let code): reply.exitCode = Int32(code)
@@ -39,7 +39,7 @@ extension Request {
     case nil:
       throw SliceError(
         .failed, "it has not been run",
-        hint: end?.reason ?? "'slicectl start \(name)' starts it")
+        hint: end?.reason ?? "'slicectl start \(slice.name)' starts it")
     }
     try call.reply(reply)
   }
@@ -51,8 +51,8 @@ extension Request {
 
   func logs() throws {
     let parameters = try call.parameters(as: LogsCall.Parameters.self)
-    let name = try authorizedSlice(parameters.name)
-    let reader = LogReader(node.layout.slice(name))
+    let slice = try authorizedSlice(parameters.name)
+    let reader = LogReader(slice.layout)
     let since = parameters.sinceUnixSeconds.map {
       Clock.text(UInt64(max(0, min($0, 4e9)) * 1e9))
     }
@@ -66,7 +66,7 @@ extension Request {
       pause()
       try reader.more(position, send: sendInParts)
       // A slice that has ended writes no more: one look after its end gets the last of it.
-      let ended = try node.record(name).run == nil
+      let ended = slice.record.run == nil
       if ended && idle { break }
       idle = ended
     }
