@@ -40,7 +40,7 @@ public struct ExecutionRequest: Sendable {
       fcntl(stream.rawValue, F_GETFL) & kernel_path_only == 0
     else {
       throw SliceError(
-        .usage, "standard input, output and error must not be directories, terminals or paths")
+        .usage, "a stream that goes into a slice must not be a directory, a terminal or a path")
     }
   }
 }

@@ -61,7 +61,9 @@ extension Request {
 
   func imageImport() throws {
     let parameters = try call.parameters(as: ImageImportCall.Parameters.self)
-    let archive = SharedFD(try call.takeDescriptor(0, parameter: "archive"), label: "archive")
+    let passed = try call.takeDescriptor(0, parameter: "archive")
+    try ExecutionRequest.check(passed)
+    let archive = SharedFD(passed, label: "archive")
     let form: ImageImport.Form =
       switch parameters.kind {
       case .tar: .tar
