@@ -178,7 +178,7 @@ import Testing
 
   @Test func aReaderThatGoesAwayEndsItQuietly() throws {
     let socket = supervisor.socketPath
-    files.write("script", "\(Self.program) --socket \(socket) list | true; true")
+    files.write("script", "'\(Self.program)' --socket '\(socket)' list | true; true")
     let pid = try ChildProcess.spawn(["sh", files.path + "/script"]) { actions in
       posix_spawn_file_actions_addopen(
         &actions, 2, files.path + "/errors", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
