@@ -20,8 +20,12 @@
 #include <time.h>
 
 #define SLICE_DEVICE "eth0"
-#define READY_TRIES 4000
-#define READY_PAUSE_NS 50000 // the wait is usually shorter; in all at least 0.2 s
+// How long a link may take to become usable: 3 s at least. It is usually there within the first tries,
+// which follow each other quickly.
+#define READY_TRIES 3100
+#define READY_QUICK_TRIES 100
+#define READY_QUICK_PAUSE_NS 50000
+#define READY_PAUSE_NS 1000000
 
 // One address family of a link.
 struct side {
@@ -307,19 +311,21 @@ static int configure_slice(
 
 // --- Waiting
 
-static void pause_before_retry(void) {
-    nanosleep(&(struct timespec){.tv_nsec = READY_PAUSE_NS}, NULL);
+static void pause_after_try(int number) {
+    const long pause = number < READY_QUICK_TRIES ? READY_QUICK_PAUSE_NS : READY_PAUSE_NS;
+    nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
 }
 
 // An end sends nothing until the kernel's link watch has seen that the other is up, and what is
-// sent before is lost. Since Linux 6.8 asking for the link makes it look; before, it takes a
-// moment.
+// sent before is lost. Since Linux 6.8 asking for the link makes it look. Before, it takes a moment,
+// and where both ends happen to have the same index up to a second, because the kernel then doesn't
+// take the matter for urgent (linkwatch_urgent_event()).
 static int wait_for_carrier(int rtnetlink, int index, const char *name, struct cnl_error *error) {
     for (int tries = 0; tries < READY_TRIES; tries++) {
         struct state state;
         int result = look_up(rtnetlink, index, name, &state, error);
         if (result < 0 || state.operstate == IF_OPER_UP) return result;
-        pause_before_retry();
+        pause_after_try(tries);
     }
     return cnl_fail(error, ETIMEDOUT, "wait for link", "%s", name);
 }
@@ -344,7 +350,7 @@ static int wait_for_ipv6(
         int result = cnl_batch_run(
             namespace->rtnetlink, &batch, SLICE_DEVICE, read_route_type, &type, error);
         if (result < 0 || type == RTN_LOCAL) return result;
-        pause_before_retry();
+        pause_after_try(tries);
     }
     return cnl_fail(error, ETIMEDOUT, operation, SLICE_DEVICE);
 }
