@@ -69,10 +69,8 @@ $(BIN)/slice-init: $(INIT_SOURCES) $(wildcard CShims/init/*.h CShims/protocol/*.
 	  $(MUSL)/rcrt1.o $(MUSL)/crti.o $(INIT_SOURCES) $(MUSL)/crtn.o -o $@
 	@chmod 711 $@
 
-$(BIN)/slice-unpack: $(wildcard CShims/unpack/*.c CShims/unpack/*.h) | deps $(BIN)
-	cc -std=gnu11 -Wall -Wextra -Werror -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE \
-	  -o $@ $(wildcard CShims/unpack/*.c) -static-pie -Wl,-z,relro,-z,now -s \
-	  -larchive -lz -llzma -lzstd -lbz2 -lnettle -ljansson
+$(BIN)/slice-unpack: $(wildcard CShims/unpack/*.c CShims/unpack/*.h) CShims/unpack/Makefile | deps $(BIN)
+	@$(MAKE) --no-print-directory -C CShims/unpack OUT=../../$(BIN)
 
 $(BIN)/busybox: | deps $(BIN)
 	@install -m 755 /bin/busybox $@
