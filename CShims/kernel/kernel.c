@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -87,7 +86,6 @@ int kernel_pidfd_wait(int pidfd, int no_hang, int *code, int *status) {
     return 0;
 }
 
-int kernel_setns(int descriptor, uint64_t namespaces) { return setns(descriptor, (int)namespaces); }
 int kernel_unshare(uint64_t namespaces) { return unshare((int)namespaces); }
 
 int kernel_file_system_magic(int descriptor, int64_t *magic) {
@@ -163,7 +161,6 @@ int kernel_connect_seqpacket(const char *path) {
 }
 
 int kernel_forbid_tracing(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
-int kernel_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
 int kernel_lock_file(int descriptor) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     return fcntl(descriptor, F_SETLK, &lock);
@@ -171,15 +168,6 @@ int kernel_lock_file(int descriptor) {
 int kernel_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 uint64_t kernel_device_number(uint32_t major, uint32_t minor) { return makedev(major, minor); }
-
-int kernel_inotify(const char *path, uint32_t mask) {
-    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (fd < 0)
-        return -1;
-    if (inotify_add_watch(fd, path, mask) < 0)
-        return close_failed(fd);
-    return fd;
-}
 
 static uint64_t read_clock(clockid_t clock) {
     struct timespec now;
@@ -204,10 +192,6 @@ int kernel_watch_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 int kernel_watch_add(int watch, int descriptor, uint64_t token) {
     struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = token};
     return epoll_ctl(watch, EPOLL_CTL_ADD, descriptor, &event);
-}
-
-int kernel_watch_remove(int watch, int descriptor) {
-    return epoll_ctl(watch, EPOLL_CTL_DEL, descriptor, NULL);
 }
 
 int kernel_watch_wait(int watch, uint64_t *tokens, int capacity, int timeout_ms) {

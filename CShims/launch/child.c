@@ -212,15 +212,6 @@ static long make_directory(const struct walk *walk, const struct launch_operatio
     return result;
 }
 
-static long make_file(const struct walk *walk, const struct launch_operation *op) {
-    long file = open_inside(walk->root, op->target, O_WRONLY | O_CREAT | O_NOFOLLOW,
-                            op->value);
-    if (file < 0)
-        return file;
-    close_fd((int)file);
-    return 0;
-}
-
 static long make_node(const struct walk *walk, const struct launch_operation *op) {
     const char *name;
     long parent = open_parent(walk->root, op->target, &name);
@@ -318,8 +309,6 @@ static long run(struct walk *walk, const struct launch_operation *op) {
         return attach_inside(walk, op->descriptor, op->target);
     case LAUNCH_MAKE_DIRECTORY:
         return make_directory(walk, op);
-    case LAUNCH_MAKE_FILE:
-        return make_file(walk, op);
     case LAUNCH_MAKE_SYMLINK:
     case LAUNCH_MAKE_DEVICE:
         return make_node(walk, op);

@@ -39,8 +39,7 @@ int kernel_pidfd_signal(int pidfd, int signal);
 // exit status or signal. With `no_hang`, returns 0 and code 0 when it still runs.
 int kernel_pidfd_wait(int pidfd, int no_hang, int *code, int *status);
 
-// setns(2) and unshare(2) for the calling thread.
-int kernel_setns(int descriptor, uint64_t namespaces);
+// unshare(2) for the calling thread.
 int kernel_unshare(uint64_t namespaces);
 
 // Magic number of the file system of an open file (statfs(2)).
@@ -57,17 +56,14 @@ int kernel_listen_seqpacket(const char *path);
 int kernel_connect_seqpacket(const char *path);
 
 // A set of descriptors to wait on for becoming readable (epoll(7)); each is known by a token and
-// reported once until it is removed.
+// reported once.
 int kernel_watch_create(void);
 int kernel_watch_add(int watch, int descriptor, uint64_t token);
-int kernel_watch_remove(int watch, int descriptor);
 // Waits for any, -1: for ever. Returns how many tokens it filled in, up to `capacity`.
 int kernel_watch_wait(int watch, uint64_t *tokens, int capacity, int timeout_ms);
 
 // prctl(PR_SET_DUMPABLE, 0): nobody else may trace this process or read its memory.
 int kernel_forbid_tracing(void);
-// prctl(PR_SET_NAME) of the calling thread.
-int kernel_set_thread_name(const char *name);
 // pipe2(2) with O_CLOEXEC.
 int kernel_pipe(int32_t *read_end, int32_t *write_end);
 // Locks an open file for this process (fcntl(2), F_SETLK): EAGAIN or EACCES when another has it. Not
@@ -76,8 +72,6 @@ int kernel_lock_file(int descriptor);
 // memfd_create(2) with MFD_CLOEXEC.
 int kernel_memory_file(const char *name);
 uint64_t kernel_device_number(uint32_t major, uint32_t minor);
-// inotify: watch for changes of content below one file or directory.
-int kernel_inotify(const char *path, uint32_t mask);
 // clock_gettime(CLOCK_REALTIME) in nanoseconds since 1970.
 uint64_t kernel_now(void);
 uint64_t kernel_monotonic(void);

@@ -39,8 +39,6 @@ enum launch_operation_kind {
     LAUNCH_ATTACH,
     // Directory (target) with permissions (value); one that exists is left as it is.
     LAUNCH_MAKE_DIRECTORY,
-    // Regular, empty file (target) with permissions (value); one that exists is left as it is.
-    LAUNCH_MAKE_FILE,
     // Symbolic link (target) with the text (text).
     LAUNCH_MAKE_SYMLINK,
     // Character device (target) with permissions (value) and number (device).

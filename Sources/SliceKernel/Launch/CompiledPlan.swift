@@ -126,8 +126,6 @@ final class CompiledPlan {
       return pathOperation(LAUNCH_ATTACH, target, descriptor: tree)
     case .makeDirectory(let target, let mode):
       return pathOperation(LAUNCH_MAKE_DIRECTORY, target, value: UInt64(mode))
-    case .makeFile(let target, let mode):
-      return pathOperation(LAUNCH_MAKE_FILE, target, value: UInt64(mode))
     case .makeSymlink(let target, let text):
       return pathOperation(LAUNCH_MAKE_SYMLINK, target, text: text)
     case .makeDevice(let target, let major, let minor, let mode):

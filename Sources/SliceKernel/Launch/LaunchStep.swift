@@ -14,7 +14,6 @@ public enum LaunchStep: Sendable {
   case mount(FileSystem, on: String, ifPresent: Bool = false)
   case attach(SharedFD, on: String)
   case makeDirectory(String, mode: UInt32)
-  case makeFile(String, mode: UInt32)
   case makeSymlink(String, to: String)
   case makeDevice(String, major: UInt32, minor: UInt32, mode: UInt32)
   /// Hides a file behind another of the root, which is /dev/null.
@@ -119,7 +118,6 @@ extension LaunchStep: CustomStringConvertible {
       "mount(\(fileSystem) on /\(target)\(ifPresent ? ", if present" : ""))"
     case .attach(let tree, let target): "move_mount(\(tree) to /\(target))"
     case .makeDirectory(let target, let mode): "mkdir(/\(target), 0\(String(mode, radix: 8)))"
-    case .makeFile(let target, let mode): "create(/\(target), 0\(String(mode, radix: 8)))"
     case .makeSymlink(let target, let text): "symlink(/\(target) to \(text))"
     case .makeDevice(let target, let major, let minor, let mode):
       "mknod(/\(target), \(major):\(minor), 0\(String(mode, radix: 8)))"

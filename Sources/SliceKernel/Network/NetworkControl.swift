@@ -54,13 +54,6 @@ public final class NetworkControl: Sendable {
     }
   }
 
-  public func removePools(_ pools: [AddressPool]) throws(SliceError) {
-    for pool in pools {
-      var flat = pool.flat
-      try withContext("address pool \(pool)") { cnl_pool_remove($0, &flat, $1) }
-    }
-  }
-
   /// Makes the host forward packets, which slices need to reach each other and the world.
   public func enableForwarding(ipv6: Bool) throws(SliceError) {
     var previous = cnl_forwarding()
@@ -74,10 +67,6 @@ public final class NetworkControl: Sendable {
     try network("network address translation") {
       cnl_nat_install(flat, flat.count, linkPrefix, $0)
     }
-  }
-
-  public func removeTranslation() throws(SliceError) {
-    try network("network address translation") { cnl_nat_remove($0) }
   }
 
   /// Names of the links with a default route.
