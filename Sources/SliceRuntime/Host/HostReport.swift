@@ -122,7 +122,7 @@ public enum HostReport {
       ]
     }
     let root = Cgroup(path: hierarchy.mountPoint)
-    let available = (try? root.controllers()) ?? []
+    let available = (try? root.controllers()) ?? []  // what cannot be read offers none
     var findings = [HostFinding("cgroup v2", .ok, "mounted at \(hierarchy.mountPoint)")]
     for controller in controllers {
       let title = "controller \(controller.name)"

@@ -14,19 +14,12 @@ struct Stop: Verb {
 
   @OptionGroup(title: "Global options") var global: GlobalOptions
 
-  @Argument(help: "The slices.", completion: Completions.slices)
-  var names: [String]
-
-  @Option(
-    help: ArgumentHelp(
-      "How long to wait after SIGTERM before SIGKILL, such as 30s. (default: 10s)",
-      valueName: "time"))
-  var timeout: String?
+  @OptionGroup var stopping: StoppingOptions
 
   var operation: String { "stop" }
 
   func perform() throws {
-    let timeout = try timeout.map(TimeSpan.init(option:))
-    try forEach(names, operation) { NamedResult(try supervisor.stop($0, timeout: timeout)) }
+    let grace = try stopping.grace()
+    try forEach(stopping.names, operation) { NamedResult(try supervisor.stop($0, timeout: grace)) }
   }
 }
