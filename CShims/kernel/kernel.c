@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -178,6 +179,12 @@ static uint64_t read_clock(clockid_t clock) {
 uint64_t kernel_now(void) { return read_clock(CLOCK_REALTIME); }
 uint64_t kernel_monotonic(void) { return read_clock(CLOCK_MONOTONIC); }
 
+void kernel_sleep(uint32_t seconds) {
+    struct timespec left = {.tv_sec = seconds};
+    while (nanosleep(&left, &left) < 0 && errno == EINTR) {
+    }
+}
+
 int kernel_pipe(int32_t *read_end, int32_t *write_end) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -202,5 +209,29 @@ int kernel_watch_wait(int watch, uint64_t *tokens, int capacity, int timeout_ms)
     while (count < 0 && errno == EINTR);
     for (int i = 0; i < count; i++)
         tokens[i] = events[i].data.u64;
+    return count;
+}
+
+int kernel_changes_create(void) { return inotify_init1(IN_CLOEXEC); }
+
+int kernel_changes_add(int changes, const char *path) {
+    return inotify_add_watch(changes, path, IN_MODIFY);
+}
+
+void kernel_changes_remove(int changes, int watch) { inotify_rm_watch(changes, watch); }
+
+int kernel_changes_wait(int changes, int32_t *watches, int capacity) {
+    // Files are watched, not directories, so no event carries a name.
+    struct inotify_event events[64];
+    size_t size = (size_t)(capacity < 64 ? capacity : 64) * sizeof events[0];
+    ssize_t length;
+    do
+        length = read(changes, events, size);
+    while (length < 0 && errno == EINTR);
+    if (length < 0)
+        return -1;
+    int count = (int)((size_t)length / sizeof events[0]);
+    for (int i = 0; i < count; i++)
+        watches[i] = events[i].mask & IN_Q_OVERFLOW ? -1 : events[i].wd;
     return count;
 }

@@ -19,11 +19,13 @@ public struct SliceSummary: Sendable, Hashable, Codable {
   public var lease: String?
   /// Keys that this host does not enforce.
   public var unenforced: [String]
+  /// Why it does not run as it should, such as want of memory; nil where all is well.
+  public var reason: String?
 
   public init(
     name: String, owner: String, state: SliceState, image: String, pid: Int?, ipv4: String?,
     ipv6: String?, createdAt: String, startedAt: String?, restarts: Int, lease: String?,
-    unenforced: [String]
+    unenforced: [String], reason: String? = nil
   ) {
     self.name = name
     self.owner = owner
@@ -37,6 +39,7 @@ public struct SliceSummary: Sendable, Hashable, Codable {
     self.restarts = restarts
     self.lease = lease
     self.unenforced = unenforced
+    self.reason = reason
   }
 }
 
@@ -180,6 +183,15 @@ public enum SetCall {
       self.changes = changes
     }
   }
+  public struct Reply: Sendable, Codable {
+    public var slice: SliceSummary
+    /// What the change came to beyond what was asked: sentences for a person.
+    public var notes: [String]
+    public init(slice: SliceSummary, notes: [String]) {
+      self.slice = slice
+      self.notes = notes
+    }
+  }
 }
 
 public enum StopAllCall {
@@ -237,9 +249,12 @@ public enum WaitCall {
   public struct Reply: Sendable, Codable {
     public var exitCode: Int32?
     public var signal: Int32?
-    public init(exitCode: Int32?, signal: Int32?) {
+    /// Why it was ended, where that is more than the status says: want of memory.
+    public var reason: String?
+    public init(exitCode: Int32?, signal: Int32?, reason: String? = nil) {
       self.exitCode = exitCode
       self.signal = signal
+      self.reason = reason
     }
   }
 }
@@ -281,11 +296,17 @@ public enum ExecuteCall {
     public var pid: Int?
     public var exitCode: Int32?
     public var signal: Int32?
-    public init(id: String? = nil, pid: Int? = nil, exitCode: Int32? = nil, signal: Int32? = nil) {
+    /// As in `WaitCall.Reply`.
+    public var reason: String?
+    public init(
+      id: String? = nil, pid: Int? = nil, exitCode: Int32? = nil, signal: Int32? = nil,
+      reason: String? = nil
+    ) {
       self.id = id
       self.pid = pid
       self.exitCode = exitCode
       self.signal = signal
+      self.reason = reason
     }
   }
 }

@@ -25,6 +25,16 @@ extension Verb {
   var supervisor: Supervisor { global.supervisor }
   var output: Output { global.output }
 
+  /// The exit status of a command that has ended inside; says on standard error what its status
+  /// doesn't.
+  func exitCode(of end: CommandSession.End) -> ExitCode {
+    if let reason = end.reason {
+      ErrorOutput(isJSON: global.json)
+        .report(SliceError(.failed, reason.escapedForTerminal).named(operation))
+    }
+    return ExitCode(end.status)
+  }
+
   /// Does something with every slice of `names`, goes on after a failure, and ends with the status
   /// of the first one.
   func forEach(

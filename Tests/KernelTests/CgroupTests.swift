@@ -25,7 +25,8 @@ import Testing
       try values([:]) == [
         "cpu.weight": "100", "cpu.max": "max 100000", "cpuset.cpus": "\n", "memory.min": "0",
         "memory.low": "0", "memory.high": "max", "memory.max": "max", "memory.swap.max": "max",
-        "pids.max": "max", "io.weight": "default 100",
+        "pids.max": "max", "io.weight": "default 100", "slice/memory.min": "0",
+        "slice/memory.low": "0",
       ])
   }
 
@@ -41,6 +42,13 @@ import Testing
   ])
   func aSettingIsOneValue(key: Key, text: String, file: String, value: String) throws {
     #expect(try values([key: text])[file] == value)
+  }
+
+  /// Without memory_recursiveprot the kernel protects only what every level says.
+  @Test func floorsAreHandedDownToTheSlicesOwnCgroup() throws {
+    let all = try values([.memoryMin: "1G", .memoryLow: "2G"])
+    #expect(all["slice/memory.min"] == "1073741824")
+    #expect(all["slice/memory.low"] == "2147483648")
   }
 
   @Test func deviceLimitsNameTheDevice() throws {

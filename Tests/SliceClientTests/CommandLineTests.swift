@@ -166,7 +166,7 @@ import Testing
   @Test func waitGivesTheServicesStatus() throws {
     let result = try run("wait", "web", "--json")
     #expect(result.status == 3)
-    #expect(result.output == #"{"exitCode":3,"name":"web","signal":null}"# + "\n")
+    #expect(result.output == #"{"exitCode":3,"name":"web","reason":null,"signal":null}"# + "\n")
   }
 
   @Test func logsKeepTheStreamsApart() throws {

@@ -62,6 +62,16 @@ int kernel_watch_add(int watch, int descriptor, uint64_t token);
 // Waits for any, -1: for ever. Returns how many tokens it filled in, up to `capacity`.
 int kernel_watch_wait(int watch, uint64_t *tokens, int capacity, int timeout_ms);
 
+// Tells of changes to files, pseudo-files that support it included (inotify(7)). A watch is known by the number
+// that adding it returns.
+int kernel_changes_create(void);
+int kernel_changes_add(int changes, const char *path);
+// Fine for a watch that the kernel has dropped with its file.
+void kernel_changes_remove(int changes, int watch);
+// Waits for changes. Returns how many watches it filled in, up to `capacity`; one may come twice, and -1 among
+// them means that some were lost.
+int kernel_changes_wait(int changes, int32_t *watches, int capacity);
+
 // prctl(PR_SET_DUMPABLE, 0): nobody else may trace this process or read its memory.
 int kernel_forbid_tracing(void);
 // pipe2(2) with O_CLOEXEC.
@@ -75,5 +85,7 @@ uint64_t kernel_device_number(uint32_t major, uint32_t minor);
 // clock_gettime(CLOCK_REALTIME) in nanoseconds since 1970.
 uint64_t kernel_now(void);
 uint64_t kernel_monotonic(void);
+// Sleeps for all of `seconds`, whatever signals come.
+void kernel_sleep(uint32_t seconds);
 
 #endif

@@ -53,10 +53,9 @@ extension Supervisor {
   /// - Parameter changes: texts by key; an empty one removes the setting.
   public func set(
     _ name: SliceName, _ changes: [String: String]
-  ) throws(SliceError) -> SliceSummary {
+  ) throws(SliceError) -> SetCall.Reply {
     try call(
-      "Set", SetCall.Parameters(name: name.text, changes: changes), returning: SliceReply.self
-    ).slice
+      "Set", SetCall.Parameters(name: name.text, changes: changes), returning: SetCall.Reply.self)
   }
 
   /// - Returns: how many slices were ended.

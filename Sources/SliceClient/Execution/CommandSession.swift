@@ -13,12 +13,19 @@ public struct CommandSession: Sendable {
 
   public init(supervisor: Supervisor) { self.supervisor = supervisor }
 
+  /// How the command, or the session, ended.
+  public struct End: Sendable {
+    /// What a shell would give: the command's own status, or 128 + a signal's number.
+    public var status: Int32
+    /// Why the command was ended, where the supervisor knows more than the status says.
+    public var reason: String?
+  }
+
   /// Runs it without a terminal. The caller's descriptors go to the command as they are, so that
   /// nothing stands between them; what must not go (terminals, directories) gets a pipe.
   ///
   /// - Parameter parameters: with `terminal` nil.
-  /// - Returns: the status a shell would give: the command's own, or 128 + a signal's number.
-  public func run(_ parameters: ExecuteCall.Parameters, input: Input) throws(SliceError) -> Int32 {
+  public func run(_ parameters: ExecuteCall.Parameters, input: Input) throws(SliceError) -> End {
     var streams = try CommandStreams(input: input)
     // The command may run a moment before the supervisor says so. Meanwhile these wait; the
     // others end slicectl, and, since that hangs up, the command.
@@ -39,10 +46,10 @@ public struct CommandSession: Sendable {
   /// Runs it on a terminal of the slice's own, which the caller's terminal shows.
   ///
   /// - Parameter parameters: `terminal` is filled in here.
-  /// - Returns: as `run`; 128 + the signal's number when one ended the session from outside.
+  /// - Returns: with 128 + the signal's number when one ended the session from outside.
   public func runOnTerminal(
     _ parameters: ExecuteCall.Parameters, terminal: LocalTerminal
-  ) throws(SliceError) -> Int32 {
+  ) throws(SliceError) -> End {
     var parameters = parameters
     parameters.terminal = terminal.size ?? TerminalSize(rows: 24, columns: 80)
     defer { LocalTerminal.restore() }
@@ -87,15 +94,15 @@ public struct CommandSession: Sendable {
   private func execute(
     _ parameters: ExecuteCall.Parameters, descriptors: [Int32],
     begin: (String, ReceivedDescriptors) throws -> SessionLoop
-  ) throws(SliceError) -> Int32 {
+  ) throws(SliceError) -> End {
     var session: SessionLoop?
-    var status: Int32?
+    var end: End?
     try supervisor.stream(
       "Execute", parameters, returning: ExecuteCall.Reply.self, descriptors: descriptors
     ) { reply, received, connection in
       if session == nil, let id = reply.id { session = try begin(id, received) }
-      status = reply.exitCode ?? reply.signal.map { 128 + $0 }
-      if status != nil {
+      if let status = reply.exitCode ?? reply.signal.map({ 128 + $0 }) {
+        end = End(status: status, reason: reply.reason)
         session?.finish()
         return .stop
       }
@@ -103,12 +110,12 @@ public struct CommandSession: Sendable {
       switch try session.run(untilReplyOn: connection) {
       case .reply: return .next
       case .ended(let ended):
-        status = ended
+        end = End(status: ended)
         return .stop
       }
     }
-    guard let status else { throw Self.incomplete }
-    return status
+    guard let end else { throw Self.incomplete }
+    return end
   }
 
   private static var incomplete: SliceError {

@@ -1,3 +1,5 @@
+import SliceModel
+
 /// One line on a terminal that is written over as work goes on.
 public struct ProgressLine: Sendable {
   /// What has been done since the start.

@@ -70,6 +70,15 @@ extension Cgroup {
     return result
   }
 
+  /// Writes what holds one key, as `settings` has it.
+  public func apply(_ key: Key, of settings: Settings) throws(SliceError) {
+    for value in CgroupControllers.values(settings, device: nil) where value.key == key {
+      try reporting("set \(key.rawValue)") { () throws(SystemError) in
+        try write(value.value, to: value.file)
+      }
+    }
+  }
+
   /// Makes the kernel hold `settings` instead of `previous`, all or nothing: after a failure the
   /// earlier values are back. Keys whose file is missing were ruled unenforced before.
   ///

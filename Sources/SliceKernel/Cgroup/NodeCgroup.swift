@@ -12,6 +12,8 @@ public struct NodeCgroup: Sendable {
   public let slices: Cgroup
   /// What the kernel offers for them.
   public let controllers: Set<String>
+  /// Those above `slices`, from the lowest up, without the hierarchy's root.
+  private let ancestors: [Cgroup]
 
   /// The controllers that slices use, where the kernel has them.
   private static let wanted = ["cpu", "cpuset", "memory", "io", "pids"]
@@ -36,6 +38,9 @@ public struct NodeCgroup: Sendable {
     }
     let target = parts.reduce(Cgroup(path: hierarchy.mountPoint)) { $0.child($1) }
     slices = target
+    ancestors = parts.indices.dropFirst().reversed().map { count in
+      parts[..<count].reduce(Cgroup(path: hierarchy.mountPoint)) { $0.child($1) }
+    }
     controllers = try reporting("prepare the cgroup \(target.path)") { () throws(SystemError) in
       try Self.enable(from: Cgroup(path: hierarchy.mountPoint), down: parts)
     }
@@ -77,6 +82,21 @@ public struct NodeCgroup: Sendable {
     }
   }
 
+  /// Hands the slices' floors down to them: of a cgroup the kernel protects no more than of each
+  /// above it (cgroup-v2.rst, memory.min).
+  ///
+  /// - Parameters: the sums of memory.min and memory.low of all slices, in bytes.
+  public func protect(minimum: UInt64, low: UInt64) throws(SystemError) {
+    for (file, bytes) in [("memory.min", minimum), ("memory.low", low)] where slices.has(file) {
+      try slices.write("\(bytes)", to: file)
+      // These are somebody else's, who may protect more for reasons of his own.
+      for ancestor in ancestors where ancestor.has(file) {
+        guard let present = UInt64(try ancestor.read(file)), present < bytes else { continue }
+        try ancestor.write("\(bytes)", to: file)
+      }
+    }
+  }
+
   /// For who unpacks images: an archive that is made to need memory or processes gets no further.
   /// Where the controllers are missing the sandbox alone bounds it.
   public func importer() throws(SystemError) -> Cgroup {
@@ -98,7 +118,8 @@ public struct NodeCgroup: Sendable {
 /// the slice's, which sees it as the root of its hierarchy and may divide it further.
 public struct SliceCgroup: Sendable {
   public let limits: Cgroup
-  public var processes: Cgroup { limits.child("slice") }
+  static let inner = "slice"
+  public var processes: Cgroup { limits.child(Self.inner) }
   /// For commands from outside while `processes` takes none, see `visitors()`.
   private var visitorsCgroup: Cgroup { limits.child("visitors") }
 
@@ -113,10 +134,10 @@ public struct SliceCgroup: Sendable {
     try reporting("make the cgroup \(limits.path)") { () throws(SystemError) in
       try limits.create()
       try limits.enableControllers(["cpu", "cpuset", "memory", "io", "pids"])
+      try processes.create()
     }
     try limits.apply(settings, insteadOf: Settings(), device: device)
     try reporting("delegate the cgroup \(processes.path)") { () throws(SystemError) in
-      try processes.create()
       for (file, value) in Self.bounds { try processes.write(value, to: file) }
       try processes.delegate(to: owner)
     }

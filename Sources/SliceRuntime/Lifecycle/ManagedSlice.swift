@@ -11,6 +11,8 @@ public final class ManagedSlice: Sendable {
   public let layout: SliceLayout
   /// Held by whoever starts, stops, changes or removes the slice.
   let gate = OperationGate()
+  /// What was seen of its memory in this run.
+  let memory: Mutex<SeenMemory>
 
   private struct State {
     var record: SliceRecord
@@ -27,6 +29,9 @@ public final class ManagedSlice: Sendable {
     name = try! SliceName(record.name)
     self.layout = layout
     state = Mutex(State(record: record))
+    var seen = SeenMemory()
+    seen.all.kills = record.outOfMemory?.kills ?? 0
+    memory = Mutex(seen)
   }
 
   public var record: SliceRecord { state.withLock { $0.record } }
@@ -39,10 +44,12 @@ public final class ManagedSlice: Sendable {
   }
 
   func began(_ process: PidFD, _ run: SliceRecord.Run) {
+    memory.withLock { $0 = SeenMemory() }
     state.withLock {
       $0.process = process
       $0.record.run = run
       $0.record.ended = nil
+      $0.record.outOfMemory = nil
       $0.record.wanted = .running
     }
   }
@@ -79,10 +86,16 @@ public final class ManagedSlice: Sendable {
 
   /// Notes the end of the run. `first` gets the record with it: to write it and tell of it before
   /// those who wait for the end go on to change or remove the slice.
-  func conclude(_ exit: ExitStatus, reason: String? = nil, first: (SliceRecord) -> Void = { _ in })
-  {
+  ///
+  /// - Parameter exitedAt: when, in nanoseconds since 1970, if it is known better than "just now".
+  func conclude(
+    _ exit: ExitStatus, reason: String? = nil, exitedAt: UInt64? = nil,
+    first: (SliceRecord) -> Void = { _ in }
+  ) {
     func end(_ record: inout SliceRecord) {
-      record.end(exit, stopped: reason == nil && record.wanted == .stopped, reason: reason)
+      record.end(
+        exit, stopped: reason == nil && record.wanted == .stopped, reason: reason,
+        exitedAt: exitedAt)
     }
     writing.withLock { _ in
       var record = self.record

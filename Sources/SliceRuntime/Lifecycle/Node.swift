@@ -38,6 +38,11 @@ public final class Node: Sendable {
   let environment: SliceEnvironment
   let table: Mutex<[SliceName: ManagedSlice]>
   let watcher: EndWatcher
+  let memory: MemoryWatch
+  let usage = UsageWatch()
+  let nodeMemory = Mutex(NodeMemory())
+  /// Held while the floors are summed up and written, so that the newest sum is the last.
+  private let floors = Mutex<Void>(())
   let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
@@ -63,9 +68,10 @@ public final class Node: Sendable {
     environment = try SliceEnvironment(
       layout: layout, policy: policy, cgroup: cgroup, images: images, device: device)
     watcher = try EndWatcher()
+    memory = try MemoryWatch()
     table = Mutex([:])
     try recover(records, orphans: orphans)
-    try watcher.start { [weak self] name in self?.finish(name) }
+    try startWatching()
   }
 
   private static func makeDirectories(_ layout: NodeLayout) throws(SliceError) {
@@ -132,6 +138,7 @@ public final class Node: Sendable {
     }
     return try slice.gate.run("create", on: name) { () throws(SliceError) in
       do throws(SliceError) {
+        try protectFloors()
         try environment.build(slice.record)
         report(slice, "created", by: caller.name)
         // One of both puts it on record; until then a crash leaves an orphan, which the next start
@@ -222,47 +229,94 @@ public final class Node: Sendable {
     }
   }
 
-  /// Changes settings and restart policy, all or nothing.
+  /// Changes settings and restart policy, all or nothing. Says what had to be reclaimed first for a
+  /// lower memory.max.
   public func set(
     _ slice: ManagedSlice, changes: [String: String], by user: String
-  ) throws(SliceError) -> SliceRecord {
-    try perform("set", slice) { () throws(SliceError) in
+  ) throws(SliceError) -> (SliceRecord, MemoryReclaim?) {
+    var reclaim: MemoryReclaim?
+    let record = try perform("set", slice) { () throws(SliceError) in
       let change = try SettingsChange(slice.record, changes)
       let restartChanges = change.spec.restart != slice.record.spec.restart
       if slice.record.run != nil, restartChanges { _ = try slice.requireRunning() }
       let unenforced = try enforcement(of: change.spec)
       let before = slice.record
-      if before.run != nil { try apply(change.spec, insteadOf: before.spec, to: slice) }
+      if before.run != nil {
+        reclaim = try apply(change.spec, insteadOf: before.spec, to: slice)
+      }
       slice.update {
         $0.spec = change.spec
         $0.unenforced = unenforced
       }
       do throws(SliceError) {
+        try protectFloors()
         try save(slice)
       } catch {
         slice.update {
           $0.spec = before.spec
           $0.unenforced = before.unenforced
         }
-        if slice.record.run != nil { try apply(before.spec, insteadOf: change.spec, to: slice) }
+        try protectFloors()
+        if slice.record.run != nil {
+          _ = try apply(before.spec, insteadOf: change.spec, to: slice)
+        }
         throw error
       }
       report(slice, "changed", by: user, changes)
     }
+    return (record, reclaim)
   }
 
   /// Changes what holds a slice that runs, all or nothing.
   private func apply(
     _ new: SliceSpec, insteadOf old: SliceSpec, to slice: ManagedSlice
-  ) throws(SliceError) {
+  ) throws(SliceError) -> MemoryReclaim? {
     let limits = cgroup.slice(slice.name).limits
-    try limits.apply(new.settings, insteadOf: old.settings, device: device)
-    guard new.restart != old.restart else { return }
+    let reclaim = try makeRoom(for: new.settings, insteadOf: old.settings, in: limits)
+    do throws(SliceError) {
+      try limits.apply(new.settings, insteadOf: old.settings, device: device)
+    } catch {
+      if reclaim != nil { try limits.apply(.memoryHigh, of: old.settings) }
+      throw error
+    }
+    if reclaim != nil { try limits.apply(.memoryHigh, of: new.settings) }
+    guard new.restart != old.restart else { return reclaim }
     do throws(SystemError) {
       try InitCommand.restartPolicy(new.restart).send(to: slice.layout)
     } catch {
       try limits.apply(old.settings, insteadOf: new.settings, device: device)
       throw SliceError(error).within("change the restart policy")
+    }
+    return reclaim
+  }
+
+  private func makeRoom(
+    for new: Settings, insteadOf old: Settings, in limits: Cgroup
+  ) throws(SliceError) -> MemoryReclaim? {
+    guard let ceiling = new.bytes(.memoryMax), ceiling < old.bytes(.memoryMax) ?? .max else {
+      return nil
+    }
+    do throws(SliceError) {
+      return try limits.makeRoom(downTo: ceiling)
+    } catch {
+      throw error.within("set memory.max=\(ByteSize(bytes: ceiling))")
+    }
+  }
+
+  /// Has the cgroup above the slices' protect what their floors promise, of those that do not run
+  /// too: they may start at any time.
+  func protectFloors() throws(SliceError) {
+    try floors.withLock { (_) throws(SliceError) in
+      let settings = records().map(\.spec.settings)
+      func sum(_ key: Key) -> UInt64 {
+        settings.reduce(0) { sum, each in
+          let (total, overflow) = sum.addingReportingOverflow(each.bytes(key) ?? 0)
+          return overflow ? .max : total
+        }
+      }
+      try reporting("protect the floors of memory") { () throws(SystemError) in
+        try cgroup.protect(minimum: sum(.memoryMin), low: sum(.memoryLow))
+      }
     }
   }
 
@@ -322,7 +376,7 @@ public final class Node: Sendable {
         slice: slice.name, owner: slice.record.owner, kind: kind, by: user, details: details))
   }
 
-  private func save(_ slice: ManagedSlice) throws(SliceError) { try slice.save(store.save) }
+  func save(_ slice: ManagedSlice) throws(SliceError) { try slice.save(store.save) }
 
   private func perform(
     _ verb: String, _ slice: ManagedSlice, _ body: () throws(SliceError) -> Void
@@ -388,6 +442,7 @@ public final class Node: Sendable {
       let defaults = images.defaults(of: slice.record.image)
       let (process, run) = try environment.start(slice.record, defaults: defaults)
       slice.began(process, run)
+      try memory.add(slice.name, cgroup.slice(slice.name).limits)
       try watcher.watch(process, name: slice.name)
       try save(slice)
       report(slice, "started", by: user, ["pid": "\(process.pid)"])
@@ -439,11 +494,14 @@ public final class Node: Sendable {
   func finish(_ name: SliceName) {
     guard let slice = table.withLock({ $0[name] }), slice.record.run != nil else { return }
     let status = ServiceStatus.read(slice.layout)
+    examineMemory(slice)
+    memory.remove(name)
     let leftovers = environment.cleanUp(slice.record)
     // Without a last word slice-init itself was killed.
     let exit = (status?.state == .exited ? status?.exit : nil) ?? .signaled(SIGKILL)
     var details = ["status": "\(exit)"]
-    slice.conclude(exit) { record in
+    slice.conclude(exit, exitedAt: status.map(\.exitedAt).flatMap { $0 == 0 ? nil : $0 }) { record in
+      if record.ended?.outOfMemory == true { details["reason"] = record.reason }
       do throws(SliceError) {
         try store.save(record)
       } catch {
@@ -457,7 +515,13 @@ public final class Node: Sendable {
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.
   private func discard(_ slice: ManagedSlice) -> [String] {
     let leftovers = environment.cleanUp(slice.record) + environment.remove(slice.record)
-    if leftovers.isEmpty { table.withLock { $0[slice.name] = nil } }
-    return leftovers
+    guard leftovers.isEmpty else { return leftovers }
+    table.withLock { $0[slice.name] = nil }
+    do throws(SliceError) {
+      try protectFloors()
+    } catch {
+      return [error.message]
+    }
+    return []
   }
 }

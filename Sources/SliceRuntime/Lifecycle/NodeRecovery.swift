@@ -19,8 +19,10 @@ extension Node {
       guard let run = record.run else { continue }
       if run.bootID == boot, let process = Self.living(run) {
         slice.adopt(process)
+        try memory.add(name, cgroup.slice(name).limits)
         try watcher.watch(process, name: name)
         report(slice, "adopted", by: nil, ["pid": "\(process.pid)"])
+        examineMemory(slice)
       } else if run.bootID == boot {
         finish(name)
       } else {
@@ -29,6 +31,7 @@ extension Node {
         if record.wanted == .running { restart.append(slice) }
       }
     }
+    try protectFloors()
     let living = Set(self.records().filter { $0.run != nil }.map(\.name))
     for what in environment.removeOrphans(
       directories: orphans, living: living,

@@ -25,6 +25,8 @@ public struct SliceRecord: Sendable, Hashable, Codable {
   public var run: Run?
   /// How the last run ended.
   public var ended: End?
+  /// The latest want of memory of the present run, or of the last one.
+  public var outOfMemory: OutOfMemory?
 
   public enum Wanted: String, Sendable, Hashable, Codable { case running, stopped }
 
@@ -48,6 +50,8 @@ public struct SliceRecord: Sendable, Hashable, Codable {
     public var stopped: Bool
     /// Why it could not be started, when it could not.
     public var reason: String?
+    /// Whether the kernel ended it for want of memory; see `outOfMemory` beside.
+    public var outOfMemory: Bool?
 
     public var status: ExitStatus? {
       exitCode.map(ExitStatus.exited) ?? signal.map(ExitStatus.signaled)
@@ -70,7 +74,9 @@ public struct SliceRecord: Sendable, Hashable, Codable {
   }
 
   /// Notes the end of the run, or with no status that none came about.
-  mutating func end(_ status: ExitStatus?, stopped: Bool, reason: String? = nil) {
+  mutating func end(
+    _ status: ExitStatus?, stopped: Bool, reason: String? = nil, exitedAt: UInt64? = nil
+  ) {
     run = nil
     var end = End(at: Clock.now, exitCode: nil, signal: nil, stopped: stopped, reason: reason)
     switch status {
@@ -78,7 +84,24 @@ public struct SliceRecord: Sendable, Hashable, Codable {
     case .signaled(let number): end.signal = number
     case nil: break
     }
+    if let status, !stopped { end.outOfMemory = isForWantOfMemory(status, at: exitedAt ?? end.at) }
     ended = end
+  }
+
+  /// Between the kernel's word that it killed for want of memory and the end of who was killed.
+  private static let killTakes: UInt64 = 5_000_000_000  // ns
+
+  /// Whether a process that ended so at this time was killed for want of memory. A shell passes on
+  /// the end of its child as status 137.
+  public func isForWantOfMemory(_ status: ExitStatus, at time: UInt64) -> Bool {
+    guard status.shellStatus == 128 + 9, let outOfMemory else { return false }
+    return outOfMemory.at > time || time - outOfMemory.at < Self.killTakes
+  }
+
+  /// Why it is not as it should be, for a person; nil where all is well.
+  public var reason: String? {
+    guard run == nil, let ended else { return nil }
+    return ended.outOfMemory == true ? outOfMemory?.description : ended.reason
   }
 
   public var state: SliceState {

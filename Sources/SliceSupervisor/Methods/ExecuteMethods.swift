@@ -37,10 +37,20 @@ extension Request {
       try process.wait()
     }
     guard !call.isHungUp else { return }
+    let reason = wantOfMemory(slice, status)
     switch status {
-    case .exited(let code): try call.reply(ExecuteCall.Reply(exitCode: Int32(code)))
-    case .signaled(let number): try call.reply(ExecuteCall.Reply(signal: number))
+    case .exited(let code):
+      try call.reply(ExecuteCall.Reply(exitCode: Int32(code), reason: reason))
+    case .signaled(let number): try call.reply(ExecuteCall.Reply(signal: number, reason: reason))
     }
+  }
+
+  /// In words, if a command that ended so just now was killed for want of memory.
+  private func wantOfMemory(_ slice: ManagedSlice, _ status: ExitStatus) -> String? {
+    guard !status.isSuccess, let found = node.outOfMemory(slice),
+      slice.record.isForWantOfMemory(status, at: Clock.now)
+    else { return nil }
+    return found.description
   }
 
   private func validate(_ parameters: ExecuteCall.Parameters) throws(SliceError) {

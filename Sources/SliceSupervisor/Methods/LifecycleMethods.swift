@@ -63,7 +63,12 @@ extension Request {
   func set() throws {
     let parameters = try call.parameters(as: SetCall.Parameters.self)
     let slice = try authorizedSlice(parameters.name)
-    try reply(node.set(slice, changes: parameters.changes, by: userName))
+    let (record, reclaim) = try node.set(slice, changes: parameters.changes, by: userName)
+    let notes = reclaim.map {
+      "\(Readable.bytes($0.before - min($0.after, $0.before))) of memory were reclaimed first, and \(Readable.bytes($0.after)) are in use"
+    }
+    try call.reply(
+      SetCall.Reply(slice: reports.summary(record), notes: notes.map { [$0] } ?? []))
   }
 
   func stopAll() throws {

@@ -33,6 +33,7 @@ extension Request {
     let slice = try authorizedSlice(parameters.name)
     let end = node.awaitEnd(slice) { call.isHungUp }
     var reply = WaitCall.Reply(exitCode: nil, signal: nil)
+    if end?.outOfMemory == true { reply.reason = slice.record.reason }
     switch end?.status {
     case .exited(let code): reply.exitCode = Int32(code)
     case .signaled(let number): reply.signal = number

@@ -40,7 +40,7 @@ struct ShareReports: Sendable {
         "weight": JSONValue(settings.count(.cpuWeight) ?? 100),
         "maxCores": JSONValue(settings.cpuMax.map { Double($0.millicores) / 1000 }),
         "usageSeconds": JSONValue(cpu["usage_usec"].map { Double($0) / 1e6 }),
-        "usageCores": .null,
+        "usageCores": JSONValue((try? SliceName(record.name)).flatMap(node.recentCores)),
         "throttledSeconds": JSONValue(cpu["throttled_usec"].map { Double($0) / 1e6 }),
         "share": .null,
       ]),

@@ -15,7 +15,8 @@ struct SliceReports: Sendable {
       pid: record.run.map { Int($0.pid) }, ipv4: addresses?.ipv4.description,
       ipv6: addresses?.ipv6?.description, createdAt: Clock.text(record.createdAt),
       startedAt: (record.run?.startedAt).map(Clock.text),
-      restarts: status?.restarts ?? 0, lease: nil, unenforced: record.unenforced)
+      restarts: status?.restarts ?? 0, lease: nil, unenforced: record.unenforced,
+      reason: record.reason)
   }
 
   private func runningStatus(_ record: SliceRecord) -> ServiceStatus? {
@@ -73,7 +74,8 @@ struct SliceReports: Sendable {
         "pid": JSONValue(status.flatMap { $0.servicePID == 0 ? nil : $0.servicePID }),
         "logDroppedBytes": JSONValue(status?.logDroppedBytes),
       ]),
-      "lastExit": lastExit(record.ended),
+      "lastExit": lastExit(record),
+      "outOfMemory": outOfMemory(record.outOfMemory),
       "usage": ShareReports(node: node).usage(record),
     ])
   }
@@ -82,12 +84,21 @@ struct SliceReports: Sendable {
     node.cgroup.slices.path + "/" + record.name
   }
 
-  private func lastExit(_ end: SliceRecord.End?) -> JSONValue {
-    guard let end else { return .null }
+  private func lastExit(_ record: SliceRecord) -> JSONValue {
+    guard let end = record.ended else { return .null }
     return .object([
       "at": .string(Clock.text(end.at)), "exitCode": JSONValue(end.exitCode),
       "signal": JSONValue(end.signal), "stopped": .bool(end.stopped),
-      "reason": JSONValue(end.reason),
+      "outOfMemory": .bool(end.outOfMemory ?? false), "reason": JSONValue(record.reason),
+    ])
+  }
+
+  private func outOfMemory(_ latest: OutOfMemory?) -> JSONValue {
+    guard let latest else { return .null }
+    return .object([
+      "at": .string(Clock.text(latest.at)), "limit": .string(latest.limit.rawValue),
+      "limitBytes": JSONValue(latest.limitBytes), "peakBytes": JSONValue(latest.peakBytes),
+      "kills": JSONValue(latest.kills), "reason": .string(latest.description),
     ])
   }
 }

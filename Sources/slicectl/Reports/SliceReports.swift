@@ -10,7 +10,7 @@ extension SliceSummary {
       "image": .string(image), "pid": JSONValue(pid), "ipv4": JSONValue(ipv4),
       "ipv6": JSONValue(ipv6), "createdAt": .string(createdAt), "startedAt": JSONValue(startedAt),
       "restarts": JSONValue(restarts), "lease": JSONValue(lease),
-      "unenforced": .array(unenforced.map(JSONValue.string)),
+      "unenforced": .array(unenforced.map(JSONValue.string)), "reason": JSONValue(reason),
     ])
   }
 
@@ -49,9 +49,12 @@ struct CreationReport: Report {
 struct ChangeReport: Report {
   let slice: SliceSummary
   let changes: [String]
+  let notes: [String]
 
   func text(_ screen: Screen) -> [String] {
-    ["\(slice.name.escapedForTerminal): \(changes.joined(separator: " ").escapedForTerminal)"]
+    let name = slice.name.escapedForTerminal
+    return ["\(name): \(changes.joined(separator: " ").escapedForTerminal)"]
+      + notes.map { "\(name): \($0.escapedForTerminal)" }
   }
 
   var json: JSONValue { slice.json }
@@ -66,20 +69,26 @@ struct ListReport: Report {
       columns: [
         .init("NAME"), .init("STATE"), .init("OWNER", isFree: true), .init("IMAGE", isFree: true),
         .init("IPV4"), .init("IPV6"), .init("UP", .right), .init("AGE", .right),
-        .init("RESTARTS", .right), .init("LEASE", .right), .init("NOT ENFORCED", isFree: true),
-      ].dropLast(hasUnenforced ? 0 : 1),
-      rows: slices.map { row($0, screen).dropLast(hasUnenforced ? 0 : 1) })
+        .init("RESTARTS", .right), .init("LEASE", .right), .init("NOTE", isFree: true),
+      ].dropLast(hasNotes ? 0 : 1),
+      rows: slices.map { row($0, screen).dropLast(hasNotes ? 0 : 1) })
     return table.lines(width: screen.width)
   }
 
-  private var hasUnenforced: Bool { slices.contains { !$0.unenforced.isEmpty } }
+  private var hasNotes: Bool { slices.contains { !note($0).isEmpty } }
+
+  private func note(_ slice: SliceSummary) -> String {
+    let unenforced =
+      slice.unenforced.isEmpty ? nil : "not enforced: " + slice.unenforced.joined(separator: ",")
+    return [slice.reason, unenforced].compactMap(\.self).joined(separator: "; ")
+  }
 
   private func row(_ slice: SliceSummary, _ screen: Screen) -> [String] {
     let isUp = slice.state == .running || slice.state == .paused
     return [
       slice.name, slice.state.rawValue, slice.owner, slice.image, slice.ipv4 ?? "-",
       slice.ipv6 ?? "-", isUp ? screen.age(slice.startedAt) : "-", screen.age(slice.createdAt),
-      "\(slice.restarts)", slice.lease ?? "-", slice.unenforced.joined(separator: ","),
+      "\(slice.restarts)", slice.lease ?? "-", note(slice),
     ].map(\.escapedForTerminal)
   }
 

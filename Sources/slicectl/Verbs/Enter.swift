@@ -34,13 +34,10 @@ struct Enter: Verb {
     let session = CommandSession(supervisor: supervisor)
     var parameters = ExecuteCall.Parameters(
       name: name.text, command: nil, environment: [], user: user, workdir: nil, terminal: nil)
-    let status: Int32
     if let terminal = LocalTerminal(STDIN_FILENO) {
       parameters.environment = LocalTerminal.environment
-      status = try session.runOnTerminal(parameters, terminal: terminal)
-    } else {
-      status = try session.run(parameters, input: .caller)
+      throw exitCode(of: try session.runOnTerminal(parameters, terminal: terminal))
     }
-    throw ExitCode(status)
+    throw exitCode(of: try session.run(parameters, input: .caller))
   }
 }

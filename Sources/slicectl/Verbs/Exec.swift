@@ -52,7 +52,7 @@ struct Exec: Verb {
     let session = CommandSession(supervisor: supervisor)
     var parameters = try parameters()
     guard terminal else {
-      throw ExitCode(try session.run(parameters, input: interactive ? .caller : .nothing))
+      throw exitCode(of: try session.run(parameters, input: interactive ? .caller : .nothing))
     }
     guard let local = LocalTerminal(STDIN_FILENO) else {
       throw SliceError(
@@ -63,7 +63,7 @@ struct Exec: Verb {
       return !env.contains { $0.hasPrefix(name) }
     }
     parameters.environment = inherited + env
-    throw ExitCode(try session.runOnTerminal(parameters, terminal: local))
+    throw exitCode(of: try session.runOnTerminal(parameters, terminal: local))
   }
 
   private func parameters() throws(SliceError) -> ExecuteCall.Parameters {

@@ -6,7 +6,8 @@ struct SetKeys: Verb {
   static let configuration = CommandConfiguration(
     commandName: "set", abstract: "Change limits, grants and the restart policy of a slice.",
     discussion: """
-      At once, also while it runs, and all or nothing. An empty value removes a limit.
+      At once, also while it runs, and all or nothing. An empty value removes a limit. What is used \
+      above a lower memory.max is reclaimed first; where it can't be, nothing is changed.
 
         slicectl set web memory.max=512M cpu.weight=50
         slicectl set web cpu.max= restart=always
@@ -28,8 +29,8 @@ struct SetKeys: Verb {
 
   func perform() throws {
     let name = try SliceName(name)
-    let slice = try supervisor.set(name, Self.parse(changes))
-    output.print(ChangeReport(slice: slice, changes: changes))
+    let reply = try supervisor.set(name, Self.parse(changes))
+    output.print(ChangeReport(slice: reply.slice, changes: changes, notes: reply.notes))
   }
 
   /// Checked here as well as by the supervisor: what is malformed needs none to be found out.

@@ -32,13 +32,17 @@ private struct EndReport: Report {
   let end: WaitCall.Reply
 
   func text(_ screen: Screen) -> [String] {
-    if let signal = end.signal { return ["\(name): ended by signal \(SignalNames.name(signal))"] }
-    return ["\(name): exited with status \(end.exitCode.map { "\($0)" } ?? "unknown")"]
+    let how =
+      end.signal.map { "ended by signal \(SignalNames.name($0))" }
+      ?? "exited with status \(end.exitCode.map { "\($0)" } ?? "unknown")"
+    let why = end.reason.map { ", \($0.escapedForTerminal)" } ?? ""
+    return ["\(name): \(how)\(why)"]
   }
 
   var json: JSONValue {
     .object([
       "name": .string(name), "exitCode": JSONValue(end.exitCode), "signal": JSONValue(end.signal),
+      "reason": JSONValue(end.reason),
     ])
   }
 }

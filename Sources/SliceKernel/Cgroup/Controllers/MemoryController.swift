@@ -1,6 +1,10 @@
 import SliceModel
 
 /// memory: floor, protection, throttle and ceiling, in bytes.
+///
+/// Floors are written to the slice's own cgroup as well: the kernel protects a cgroup's memory only as
+/// far as each on the way down says so, unless the hierarchy is mounted with memory_recursiveprot
+/// (cgroup-v2.rst).
 struct MemoryController: CgroupController {
   let name = "memory"
 
@@ -13,6 +17,8 @@ struct MemoryController: CgroupController {
       CgroupSetting(.memoryHigh, "memory.high", ceiling(.memoryHigh)),
       CgroupSetting(.memorySwapMax, "memory.swap.max", ceiling(.memorySwapMax)),
       CgroupSetting(.memoryMax, "memory.max", ceiling(.memoryMax)),
+      CgroupSetting(.memoryMin, SliceCgroup.inner + "/memory.min", floor(.memoryMin)),
+      CgroupSetting(.memoryLow, SliceCgroup.inner + "/memory.low", floor(.memoryLow)),
     ]
   }
 }

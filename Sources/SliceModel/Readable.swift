@@ -3,7 +3,7 @@
 /// Numbers as people read them: at most three significant digits and a unit.
 public enum Readable {
   /// `12.4M`, in powers of 1024.
-  public static func bytes(_ count: Int64) -> String {
+  public static func bytes(_ count: some BinaryInteger) -> String {
     scaled(Double(count), by: 1024, units: ["", "K", "M", "G", "T", "P", "E"])
   }
 
