@@ -141,21 +141,6 @@ import Testing
 
 /// Tests/Probes/attack.c: each attack must be held off on every way into a slice.
 @Suite(.requiresSlices, .requiresProgram("/usr/bin/cc")) struct AttackTests {
-  /// An image of busybox and the probes.
-  private func importProbes(_ node: TestNode) throws {
-    let tree = node.directory + "/probes"
-    let made = try Command.run([
-      "sh", "-ec",
-      """
-      mkdir -p '\(tree)/bin' '\(tree)/etc' && cp '\(Host.programs)/busybox' '\(tree)/bin/sh'
-      echo 'root:x:0:0:root:/:/bin/sh' >'\(tree)/etc/passwd'
-      cc -O1 -w -static -o '\(tree)/bin/attack' '\(Host.packageDirectory)/Tests/Probes/attack.c'
-      """,
-    ])
-    guard made.status == 0 else { throw HarnessError("\(made)") }
-    try node.succeed("image", "import", tree, "--name", "probes")
-  }
-
   private func expectHeld(_ output: String, _ way: String) {
     let lines = output.split(separator: "\n")
     #expect(lines.count > 50, "\(way): \(output)")
@@ -168,7 +153,7 @@ import Testing
 
   @Test func noneSucceedsOnAnyWayIn() throws {
     try withNode(checkLeftovers: false) { node in
-      try importProbes(node)
+      try node.importProbes("attack")
       try node.succeed(
         "create", "web", "--image", "probes", "--", "/bin/sh", "-c",
         "/bin/attack; echo finished; while :; do sleep 1000; done")
@@ -187,7 +172,7 @@ import Testing
   /// The control: outside of a slice the same probes succeed, as far as it is safe to let them.
   @Test func outsideTheySucceed() throws {
     try withNode(checkLeftovers: false) { node in
-      try importProbes(node)
+      try node.importProbes("attack")
       let attacks = [
         "clone_user", "clone_net", "unshare_mount", "af_packet", "raw_inet", "set_hostname",
       ]

@@ -92,6 +92,29 @@ import Testing
     }
   }
 
+  /// As the kernel does for want of memory that no other process holds: a full tmpfs, sockets.
+  @Test func aSliceWhoseInitIsKilledIsStartedAgainByItsPolicy() throws {
+    try withNode { node in
+      for policy in ["no", "always"] {
+        try node.create(policy, "--restart", policy)
+        let pid = try #require(try node.inspect(policy)["pid"].integer)
+        #expect(try node.host.run(["kill", "-KILL", "\(pid)"]).status == 0)
+      }
+      #expect(try node.reaches("failed", "no", within: 30))
+      func revived() throws -> Bool {
+        try node.json("events").array?.contains {
+          $0["slice"].string == "always" && $0["kind"].string == "started"
+            && $0["by"].string == "restart policy"
+        } ?? false
+      }
+      #expect(try eventually(within: 30, revived))
+      try node.succeed("stop", "always", "--timeout", "1")
+      sleep(5)
+      #expect(try node.state(of: "always") == "stopped", "a stop ends it for good")
+      #expect(try node.state(of: "no") == "failed")
+    }
+  }
+
   // MARK: - Ceilings
 
   /// What can use memory up, and stays within the ceiling each.

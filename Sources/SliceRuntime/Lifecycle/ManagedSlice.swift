@@ -17,6 +17,8 @@ public final class ManagedSlice: Sendable {
   private struct State {
     var record: SliceRecord
     var process: PidFD?
+    /// How often in a row its slice-init was killed.
+    var revivals: UInt32 = 0
     /// While it is being stopped: when its grace is over, on the monotonic clock.
     var graceEnds: UInt64?
   }
@@ -55,6 +57,15 @@ public final class ManagedSlice: Sendable {
   }
 
   func adopt(_ process: PidFD) { state.withLock { $0.process = process } }
+
+  /// Seconds to wait before it is started again: 1, doubled each time up to a minute.
+  func nextRevival(afterGoodRun: Bool) -> UInt32 {
+    state.withLock { state in
+      if afterGoodRun { state.revivals = 0 }
+      defer { state.revivals += 1 }
+      return min(60, 1 << min(state.revivals, 6))
+    }
+  }
 
   /// Begins the grace of a stop.
   func beginGrace(milliseconds: UInt64) {

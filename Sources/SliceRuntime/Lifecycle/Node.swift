@@ -500,7 +500,9 @@ public final class Node: Sendable {
     // Without a last word slice-init itself was killed.
     let exit = (status?.state == .exited ? status?.exit : nil) ?? .signaled(SIGKILL)
     var details = ["status": "\(exit)"]
-    slice.conclude(exit, exitedAt: status.map(\.exitedAt).flatMap { $0 == 0 ? nil : $0 }) { record in
+    let startedAt = slice.record.run?.startedAt
+    let exitedAt = status.flatMap { $0.exitedAt == 0 ? nil : $0.exitedAt }
+    slice.conclude(exit, exitedAt: exitedAt) { record in
       if record.ended?.outOfMemory == true { details["reason"] = record.reason }
       do throws(SliceError) {
         try store.save(record)
@@ -510,6 +512,7 @@ public final class Node: Sendable {
       if !leftovers.isEmpty { details["left"] = leftovers.joined(separator: "; ") }
       report(slice, "ended", by: nil, details)
     }
+    if status?.state != .exited { reviveIfWanted(slice, slice.record, startedAt: startedAt) }
   }
 
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.
