@@ -105,7 +105,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .pidsMax: .controller("pids")
     case .ioWeight, .ioReadMax, .ioWriteMax, .ioReadIopsMax, .ioWriteIopsMax: .controller("io")
     case .netMode: .construction
-    case .diskMax, .diskFilesMax, .netWeight, .netMin, .netMax, .netInMax, .netPublish, .netPorts,
+    case .diskMax, .diskFilesMax: .quota
+    case .netWeight, .netMin, .netMax, .netInMax, .netPublish, .netPorts,
       .rawAllow, .lease, .grantObserve, .grantNest, .grantNetAdmin:
       .nothing
     }

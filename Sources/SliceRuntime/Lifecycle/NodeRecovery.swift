@@ -29,6 +29,7 @@ extension Node {
         if record.wanted == .running { restart.append(slice) }
       }
     }
+    try recoverStorage()
     let living = Set(self.records().filter { $0.run != nil }.map(\.name))
     for what in environment.removeOrphans(
       directories: orphans, living: living,
