@@ -189,6 +189,33 @@ enum StorageKind: String, CaseIterable, CustomTestStringConvertible {
     }
   }
 
+  /// Layers lay beside the records once: they are moved where a rename can, and count for nobody.
+  @Test(arguments: StorageKind.allCases) func aLayerOfAnEarlierVersionIsMovedOrRefused(
+    _ kind: StorageKind
+  ) throws {
+    try withNode(kind.options()) { node in
+      try node.create("web")
+      try node.succeed("stop", "web")
+      let moved = try node.host.run([
+        "sh", "-ec",
+        """
+        cd '\(node.state)'; rm -rf storage/web
+        mkdir slices/web/upper slices/web/work; echo kept >slices/web/upper/kept
+        """,
+      ])
+      #expect(moved.status == 0, "\(moved)")
+      let started = try node.slicectl("start", "web")
+      switch kind {
+      case .quota:
+        #expect(started.status == 0, "\(started)")
+        #expect(try node.execute("web", "cat", "/kept") == "kept")
+        #expect(
+          try node.slicectl("set", "web", "disk.max=1G").fails(5, "disk.max", "nothing counted it"))
+      case .image: #expect(started.fails(1, "its writable layer is not in"), "\(started)")
+      }
+    }
+  }
+
   // MARK: - The image
 
   @Test func theImageOutlivesTheSupervisorAndGrows() throws {

@@ -28,7 +28,10 @@ struct BlockDeviceTree {
   /// Another directory than sysfs's serves tests.
   var sysfs = "/sys"
   /// The root of the cgroup hierarchy; nil: there is none.
-  var cgroup: Cgroup? = (try? CgroupFileSystem.find()).flatMap { $0 }.map {
+  var cgroup: Cgroup? = Self.hierarchy
+
+  /// Found once, because this is on the way of every creation.
+  private static let hierarchy = (try? CgroupFileSystem.find()).flatMap { $0 }.map {
     Cgroup(path: $0.mountPoint)
   }
 

@@ -142,7 +142,7 @@ public struct SliceStorage: Sendable {
   /// The keys of `settings` that can't be held here.
   func gaps(_ settings: Settings) -> [EnforcementGap] {
     guard case .none(let obstacle) = bounds else { return [] }
-    return settings.keys.filter { $0.enforcer == .quota }.map {
+    return Settings.quotaKeys.filter { settings[$0] != nil }.map {
       EnforcementGap($0, missing: obstacle.reason, remedy: obstacle.remedy)
     }
   }
@@ -174,8 +174,7 @@ public struct SliceStorage: Sendable {
     _ settings: Settings, insteadOf previous: Settings?, project: UInt32
   ) throws(SliceError) {
     if let previous {
-      let keys = [Key.diskMax, .diskFilesMax]
-      guard keys.contains(where: { settings[$0] != previous[$0] }) else { return }
+      guard Settings.quotaKeys.contains(where: { settings[$0] != previous[$0] }) else { return }
     }
     try reporting("set disk.max and disk.files.max") { () throws(SystemError) in
       try bound(project, settings)
@@ -204,9 +203,11 @@ public struct SliceStorage: Sendable {
   /// What a slice uses and may use; nil where nothing counts it.
   func account(_ project: UInt32) -> ProjectQuotas.Account? { try? quotas?.account(project) }
 
-  /// Whether what a slice writes counts for it: not if its layer was made before there were quotas.
+  /// Whether what a slice writes counts for it, as far as anything counts here: not if its layer was
+  /// made before there were quotas.
   func counts(_ place: SliceLayout, project: UInt32) -> Bool {
-    (try? quotas?.project(of: place.upper)) == project
+    guard let quotas else { return true }
+    return (try? quotas.project(of: place.upper)) == project
   }
 
   /// Removes the layer of a slice, then the bounds, which a later slice must not find.

@@ -25,11 +25,19 @@ extension Node {
 }
 
 extension SliceEnvironment {
-  /// Refuses bounds that are below what the slice uses.
+  /// Refuses bounds that are below what the slice uses, or that nothing would count for it.
   func requireRoom(for settings: Settings, of record: SliceRecord) throws(SliceError) {
-    try storage.requireRoom(
-      for: settings, insteadOf: record.spec.settings, project: project(record.number))
+    let project = project(record.number)
+    try storage.requireCounting(
+      Settings.quotaKeys.first { settings[$0] != nil && settings[$0] != record.spec.settings[$0] },
+      layout.slice(try SliceName(record.name)), project: project)
+    try storage.requireRoom(for: settings, insteadOf: record.spec.settings, project: project)
   }
+}
+
+extension Settings {
+  /// The keys that a project quota holds.
+  static let quotaKeys = Key.allCases.filter { $0.enforcer == .quota }
 }
 
 extension SliceStorage {
@@ -61,13 +69,26 @@ extension SliceStorage {
         .failed, "its writable layer is not in \(place.storage)",
         hint: "of an earlier version? copy its files out of \(place.state)/upper, then destroy it")
     }
-    let asked = record.spec.settings.keys.filter {
-      $0.enforcer == .quota && !record.unenforced.contains($0.rawValue)
+    let key = Settings.quotaKeys.first {
+      record.spec.settings[$0] != nil && !record.unenforced.contains($0.rawValue)
     }
-    guard let key = asked.first, !counts(place, project: project) else { return }
+    guard let obstacle = gaps(record.spec.settings).first, key != nil else {
+      return try requireCounting(key, place, project: project)
+    }
+    throw SliceError(
+      .unenforceable, "this host cannot enforce \(obstacle.key.rawValue): \(obstacle.missing)",
+      hint: obstacle.remedy)
+  }
+
+  /// Refuses `key`, which is asked for, where quotas are there and do not count what the slice
+  /// writes: its layer was made before them.
+  fileprivate func requireCounting(
+    _ key: Key?, _ place: SliceLayout, project: UInt32
+  ) throws(SliceError) {
+    guard let key, !counts(place, project: project) else { return }
     throw SliceError(
       .unenforceable,
-      "\(key.rawValue) can't be held: its storage was made when nothing counted it, or nothing does any more",
-      hint: "'slicectl set \(record.name) \(key.rawValue)=max' goes without; else create it anew")
+      "\(key.rawValue) can't be held: the slice's storage was made when nothing counted it",
+      hint: "create it anew, or leave \(key.rawValue) out")
   }
 }
