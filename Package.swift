@@ -20,6 +20,7 @@ let package = Package(
     .target(name: "CTerminal", path: "CShims/terminal"),
     .target(name: "CKernel", path: "CShims/kernel"),
     .target(name: "CLaunch", path: "CShims/launch"),
+    .target(name: "CStorage", path: "CShims/storage"),
     .target(
       name: "CSeccomp", path: "CShims/seccomp", linkerSettings: [.linkedLibrary("seccomp")]),
     .target(
@@ -44,6 +45,7 @@ let package = Package(
       name: "SliceKernel",
       dependencies: [
         "SliceModel", "Descriptor", "CKernel", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
+        "CStorage",
       ],
       swiftSettings: checked),
     // Builds and tears down slices, without a daemon.

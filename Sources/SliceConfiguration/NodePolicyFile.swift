@@ -23,6 +23,7 @@ public enum NodePolicyFile {
     if let value = root.take("allow-unenforced") { policy.allowUnenforced = try value.boolean() }
     try readNetwork(root.takeTable("network"), into: &policy)
     try readIDs(root.takeTable("ids"), into: &policy)
+    try readStorage(root.takeTable("storage"), into: &policy)
     try root.finish()
     return policy
   }
@@ -79,6 +80,19 @@ public enum NodePolicyFile {
         "ids.first: \(policy.userIDRanges) ranges of \(length) ids do not fit above it",
         hint: "set ids.ranges to at most \(room)")
     }
+  }
+
+  private static func readStorage(
+    _ reader: TableReader, into policy: inout NodePolicy
+  ) throws(SliceError) {
+    var table = reader
+    if let value = table.take("image") {
+      policy.storageImage = try value.parsed("a size of at least 64M, such as \"64G\"") {
+        ByteSize($0).flatMap { $0.bytes < 64 << 20 ? nil : $0 }
+      }
+    }
+    if let value = table.take("preallocate") { policy.storagePreallocate = try value.boolean() }
+    try table.finish()
   }
 
   /// What useradd(8) makes: also keeps a misplaced path or list out.

@@ -65,6 +65,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
   public enum Enforcer: Sendable, Hashable {
     /// A cgroup v2 controller of this name.
     case controller(String)
+    /// A project quota of the file system that holds the slices' writable layers.
+    case quota
     /// The way the slice is built; needs nothing beyond what every slice needs.
     case construction
     /// Nothing yet: a request for it is refused as unenforceable.
@@ -103,7 +105,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .pidsMax: .controller("pids")
     case .ioWeight, .ioReadMax, .ioWriteMax, .ioReadIopsMax, .ioWriteIopsMax: .controller("io")
     case .netMode: .construction
-    case .diskMax, .diskFilesMax, .netWeight, .netMin, .netMax, .netInMax, .netPublish, .netPorts,
+    case .diskMax, .diskFilesMax: .quota
+    case .netWeight, .netMin, .netMax, .netInMax, .netPublish, .netPorts,
       .rawAllow, .lease, .grantObserve, .grantNest, .grantNetAdmin:
       .nothing
     }

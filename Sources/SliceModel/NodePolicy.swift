@@ -12,6 +12,11 @@ public struct NodePolicy: Sendable, Hashable {
   public var userIDRanges: Int
   /// Servers written into a slice's resolv.conf; empty: the host's own, where a slice can reach it.
   public var nameServers: [String]
+  /// Size of the image that holds the writable layers where the file system of the state has no
+  /// project quotas; nil: half of what is free when it is made.
+  public var storageImage: ByteSize?
+  /// Reserve all of the image on the disk at once.
+  public var storagePreallocate: Bool
 
   /// 172.31.128.0/17 serves 32,765 slices and is rarely used by sites; the ids lie in the upper part of what
   /// systemd sets aside for containers (524288…1879048191, systemd's UIDS-GIDS document).
@@ -23,6 +28,8 @@ public struct NodePolicy: Sendable, Hashable {
     firstUserID = 0x5000_0000
     userIDRanges = 8192
     nameServers = []
+    storageImage = nil
+    storagePreallocate = false
   }
 }
 

@@ -20,25 +20,32 @@ public struct NodeLayout: Sendable, Hashable {
 
   public var images: String { state + "/images" }
   public var slices: String { state + "/slices" }
+  /// The writable layers of all slices: a directory, or where the image below is mounted.
+  public var storage: String { state + "/storage" }
+  /// A file system in a file, for a state directory whose own has no project quotas.
+  public var storageImage: String { state + "/storage.img" }
   /// An empty directory; in a slice's own mount namespace the staging area is mounted there.
   public var stage: String { runtime + "/stage" }
   public var running: String { runtime + "/running" }
 
   public func slice(_ name: SliceName) -> SliceLayout {
-    SliceLayout(state: slices + "/" + name.text, runtime: running + "/" + name.text)
+    SliceLayout(
+      state: slices + "/" + name.text, storage: storage + "/" + name.text,
+      runtime: running + "/" + name.text)
   }
 }
 
 /// Where one slice has what.
 public struct SliceLayout: Sendable, Hashable {
   public var state: String
+  public var storage: String
   public var runtime: String
 
   public var record: String { state + "/slice.json" }
   /// The writable layer, owned by the slice's ids.
-  public var upper: String { state + "/upper" }
+  public var upper: String { storage + "/upper" }
   /// overlayfs's own; must be on the file system of `upper`.
-  public var work: String { state + "/work" }
+  public var work: String { storage + "/work" }
   public var log: String { state + "/log" }
   /// slice-init's listening socket.
   public var control: String { runtime + "/control" }

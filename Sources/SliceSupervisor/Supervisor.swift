@@ -61,6 +61,7 @@ public final class Supervisor: Sendable {
       "ready",
       metadata: [
         "socket": "\(options.socket)", "slices": "\(node.names().count)",
+        "storage": "\(node.storage.mode)",
         "controllers": "\(node.cgroup.controllers.sorted().joined(separator: ","))",
       ])
   }

@@ -8,7 +8,7 @@ import Testing
 
 /// Settings become values of files.
 @Suite struct CgroupValueTests {
-  private let device = BlockDevice(major: 8, minor: 16)
+  private let device = BlockDevice(major: 8, minor: 16, weights: .cost)
 
   private func values(_ texts: [Key: String], device: BlockDevice? = nil) throws -> [String: String]
   {
@@ -25,8 +25,7 @@ import Testing
       try values([:]) == [
         "cpu.weight": "100", "cpu.max": "max 100000", "cpuset.cpus": "\n", "memory.min": "0",
         "memory.low": "0", "memory.high": "max", "memory.max": "max", "memory.swap.max": "max",
-        "pids.max": "max", "io.weight": "default 100", "slice/memory.min": "0",
-        "slice/memory.low": "0",
+        "pids.max": "max", "slice/memory.min": "0", "slice/memory.low": "0",
       ])
   }
 
@@ -38,7 +37,6 @@ import Testing
     (.memoryMax, "256M", "memory.max", "268435456"), (.memoryMin, "1G", "memory.min", "1073741824"),
     (.memoryLow, "4096", "memory.low", "4096"), (.memoryHigh, "1T", "memory.high", "1099511627776"),
     (.memorySwapMax, "0", "memory.swap.max", "0"), (.pidsMax, "64", "pids.max", "64"),
-    (.ioWeight, "50", "io.weight", "default 50"),
   ])
   func aSettingIsOneValue(key: Key, text: String, file: String, value: String) throws {
     #expect(try values([key: text])[file] == value)
@@ -49,6 +47,15 @@ import Testing
     let all = try values([.memoryMin: "1G", .memoryLow: "2G"])
     #expect(all["slice/memory.min"] == "1073741824")
     #expect(all["slice/memory.low"] == "2147483648")
+  }
+
+  @Test func aWeightIsForWhatSharesTheDevice() throws {
+    var device = device
+    #expect(try values([.ioWeight: "50"], device: device)["io.weight"] == "default 50")
+    device.weights = .bfq
+    #expect(try values([.ioWeight: "50"], device: device)["io.bfq.weight"] == "default 50")
+    device.weights = .none(remedy: nil)
+    #expect(try values([.ioWeight: "50"], device: device).keys.allSatisfy { $0 != "io.weight" })
   }
 
   @Test func deviceLimitsNameTheDevice() throws {
@@ -117,7 +124,7 @@ import Testing
     let error = #expect(throws: SliceError.self) {
       try cgroup.apply(
         settings([.cpuWeight: "300", .pidsMax: "200", .ioWeight: "500"]), insteadOf: Settings(),
-        device: nil)
+        device: BlockDevice(major: 8, minor: 0, weights: .cost))
     }
     #expect(error?.message.contains("io.weight") == true)
     #expect(error?.hint == "nothing was changed")
@@ -127,17 +134,25 @@ import Testing
   @Test func whatTheHostCannotHoldIsNamed() throws {
     try HostFiles.write("cpu memory\n", to: directory["cgroup.controllers"])
     let gaps = try cgroup.unenforceable(
-      settings([.cpuWeight: "5", .pidsMax: "20", .ioReadMax: "1M", .diskMax: "1G"]), device: nil)
-    #expect(Set(gaps.map(\.key)) == [.pidsMax, .ioReadMax, .diskMax])
+      settings([.cpuWeight: "5", .pidsMax: "20", .ioReadMax: "1M", .netMax: "1G"]), device: nil)
+    #expect(Set(gaps.map(\.key)) == [.pidsMax, .ioReadMax, .netMax])
     #expect(gaps.first { $0.key == .pidsMax }?.missing.contains("'pids'") == true)
   }
 
   @Test func limitsOfADeviceNeedADevice() throws {
     try HostFiles.write("io\n", to: directory["cgroup.controllers"])
     let wanted = try settings([.ioReadMax: "1M", .ioWeight: "50"])
-    #expect(try cgroup.unenforceable(wanted, device: nil).map(\.key) == [.ioReadMax])
-    let device = BlockDevice(major: 8, minor: 0)
+    #expect(try cgroup.unenforceable(wanted, device: nil).map(\.key) == [.ioWeight, .ioReadMax])
+    var device = BlockDevice(major: 8, minor: 0, weights: .none(remedy: "turn it on"))
+    let gaps = try cgroup.unenforceable(wanted, device: device)
+    #expect(gaps.map(\.key) == [.ioWeight])
+    #expect(gaps.first?.missing.contains("8:0") == true && gaps.first?.remedy == "turn it on")
+    device.weights = .bfq
     #expect(try cgroup.unenforceable(wanted, device: device).isEmpty)
+    let heavy = try settings([.ioWeight: "1001"])
+    #expect(try cgroup.unenforceable(heavy, device: device).count == 1)
+    device.weights = .cost
+    #expect(try cgroup.unenforceable(heavy, device: device).isEmpty)
   }
 }
 

@@ -50,6 +50,19 @@ public enum Host {
     }
   }()
 
+  /// Why ext4 with project quotas can't be had here; nil where it can. Found by trying.
+  public static let quotaObstacle: String? = {
+    guard isRoot else { return "needs root" }
+    let trial = """
+      mount -t tmpfs none /mnt && cd /mnt && truncate -s 64M disk && mkdir place \
+      && mke2fs -q -F -O quota,project -E quotatype=prjquota disk && mount -o loop,prjquota disk place
+      """
+    guard let result = try? Command.run(["unshare", "--mount", "sh", "-c", trial]),
+      result.status == 0
+    else { return "the kernel has no project quotas on ext4 (CONFIG_QFMT_V2; the lab's has)" }
+    return nil
+  }()
+
   /// Why no supervisor can be started here; nil when one can.
   public static let obstacle: String? = {
     if !isRoot { return "needs root" }

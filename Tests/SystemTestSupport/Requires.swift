@@ -14,6 +14,10 @@ extension Trait where Self == ConditionTrait {
       if: Host.hasController(name), "this host has no cgroup v2 controller '\(name)' (the lab has)")
   }
 
+  public static var requiresQuotas: Self {
+    .enabled(if: Host.quotaObstacle == nil, "\(Host.quotaObstacle ?? "")")
+  }
+
   public static func requiresProgram(_ path: String) -> Self {
     .enabled(if: HostFiles.exists(path), "needs \(path)")
   }

@@ -21,6 +21,8 @@ public final class TestNode: Sendable {
       case directory
       /// A small file system of its own, in MiB: ext4 on a loop device.
       case ext4(megabytes: Int)
+      /// The same with project quotas.
+      case quotas(megabytes: Int)
       case tmpfs(megabytes: Int)
     }
 
@@ -71,6 +73,8 @@ public final class TestNode: Sendable {
     let node = try TestNode(Options(), copying: nil)
     defer { node.remove() }
     node.stopSupervisor()
+    // An image of the storage, if there is one, must be at rest.
+    _ = try node.host.run(["sh", "-c", "umount '\(node.state)/storage' 2>/dev/null; sync"])
     let copy = node.directory + ".state"
     let result = try Command.run(["cp", "-a", node.state, copy])
     guard result.status == 0 else { throw HarnessError("copy of a state: \(result)") }
@@ -89,14 +93,20 @@ public final class TestNode: Sendable {
       guard let template else { return }
       script = "cp -a '\(template)/.' '\(state)/'"
     case .tmpfs(let size): script = "mount -t tmpfs -o mode=711,size=\(size)m state '\(state)'"
-    case .ext4(let size):
-      script = """
-        truncate -s \(size)M '\(directory)/disk' && mke2fs -q -F -t ext4 -m 0 '\(directory)/disk' \
-        && mount -o loop '\(directory)/disk' '\(state)'
-        """
+    case .ext4(let size): script = mountDisk(size, "", "loop")
+    case .quotas(let size):
+      script = mountDisk(size, "-O quota,project -E quotatype=prjquota", "loop,prjquota")
     }
     let result = try host.run(["sh", "-c", script])
     guard result.status == 0 else { throw HarnessError("storage of the node: \(result)") }
+  }
+
+  private func mountDisk(_ size: Int, _ making: String, _ mounting: String) -> String {
+    """
+    truncate -s \(size)M '\(directory)/disk' \
+    && mke2fs -q -F -t ext4 -m 0 \(making) '\(directory)/disk' \
+    && mount -o \(mounting) '\(directory)/disk' '\(state)'
+    """
   }
 
   // MARK: - The supervisor

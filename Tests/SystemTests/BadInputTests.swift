@@ -174,7 +174,7 @@ import Testing
 
   @Test func keysThatThisVersionDoesNotEnforce() throws {
     let strict = TestNode.Options(allowUnenforced: false)
-    for (key, value) in ["disk.max": "1G", "net.mode": "shared"] {
+    for (key, value) in ["net.max": "1G", "net.mode": "shared"] {
       try refuse(
         ["create", "web"] + Self.minimal + ["--set", "\(key)=\(value)", "--", "true"], status: 5,
         key, options: strict)
@@ -183,10 +183,10 @@ import Testing
 
   @Test func allowUnenforcedShowsWhatDoesNotHold() throws {
     try withNode(TestNode.Options(allowUnenforced: false)) { node in
-      try node.create("web", "--allow-unenforced", "--set", "disk.max=1G")
-      #expect(try node.json("list").array?.first?["unenforced"] == .array([.string("disk.max")]))
-      #expect(try node.succeed("list").contains("disk.max"))
-      #expect(try node.succeed("inspect", "web").contains("disk.max"))
+      try node.create("web", "--allow-unenforced", "--set", "net.max=1G")
+      #expect(try node.json("list").array?.first?["unenforced"] == .array([.string("net.max")]))
+      #expect(try node.succeed("list").contains("net.max"))
+      #expect(try node.succeed("inspect", "web").contains("net.max"))
     }
   }
 

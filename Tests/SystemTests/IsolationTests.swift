@@ -63,7 +63,7 @@ import Testing
       }
       _ = try node.shell("web", "touch /root/file")
       var info = stat()
-      #expect(stat("\(node.state)/slices/web/upper/root/file", &info) == 0)
+      #expect(stat("\(node.state)/storage/web/upper/root/file", &info) == 0)
       #expect(info.st_uid >= 65536)
     }
   }

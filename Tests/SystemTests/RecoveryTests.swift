@@ -96,7 +96,7 @@ import Testing
       let made = try node.host.run([
         "sh", "-ec",
         """
-        mkdir -p '\(node.state)/slices/ghost/upper/etc' '\(node.runtime)/running/ghost'
+        mkdir -p '\(node.state)/storage/ghost/upper/etc' '\(node.state)/slices/ghost' '\(node.runtime)/running/ghost'
         ip link add sl-77 type veth peer name orphan0
         """,
       ])
@@ -119,7 +119,8 @@ import Testing
       node.crashSupervisor()
       // As a crash between the first directory and the record leaves it.
       mkdir("\(node.state)/slices/half", 0o700)
-      mkdir("\(node.state)/slices/half/upper", 0o755)
+      mkdir("\(node.state)/storage/half", 0o700)
+      mkdir("\(node.state)/storage/half/upper", 0o755)
       try node.startSupervisor()
       #expect(node.change(since: before) == "")
       try node.create("half")

@@ -13,15 +13,19 @@ public struct CgroupSetting: Sendable, Hashable {
   }
 }
 
-/// The block device behind the slices' storage, as `io.max` names it.
-public struct BlockDevice: Sendable, Hashable, CustomStringConvertible {
-  public var major: UInt32
-  public var minor: UInt32
-  public init(major: UInt32, minor: UInt32) {
-    self.major = major
-    self.minor = minor
+/// Why a setting can't be held here.
+public struct EnforcementGap: Sendable, Hashable {
+  public var key: Key
+  /// What is missing, in words.
+  public var missing: String
+  /// The command that mends it, where there is one.
+  public var remedy: String?
+
+  public init(_ key: Key, missing: String, remedy: String? = nil) {
+    self.key = key
+    self.missing = missing
+    self.remedy = remedy
   }
-  public var description: String { "\(major):\(minor)" }
 }
 
 /// A cgroup v2 controller: which files hold which keys. One file per controller beside this one.
@@ -31,6 +35,14 @@ public protocol CgroupController: Sendable {
   /// Writes for every key of this controller: the setting, or the kernel's default where it is not
   /// set. In the order in which they are to be made.
   func values(_ settings: Settings, device: BlockDevice?) -> [CgroupSetting]
+  /// Why `key`, which is set, can't be held although the controller is there; nil: it can.
+  func gap(_ key: Key, _ settings: Settings, device: BlockDevice?) -> EnforcementGap?
+}
+
+extension CgroupController {
+  public func gap(_ key: Key, _ settings: Settings, device: BlockDevice?) -> EnforcementGap? {
+    nil
+  }
 }
 
 public enum CgroupControllers {
@@ -46,28 +58,25 @@ public enum CgroupControllers {
 }
 
 extension Cgroup {
-  /// The keys of `settings` that this cgroup cannot hold, with what is missing.
+  /// The keys of `settings` that this cgroup cannot hold, with what is missing. Quotas are not its
+  /// affair.
   public func unenforceable(
     _ settings: Settings, device: BlockDevice?
-  ) throws(SystemError) -> [(key: Key, missing: String)] {
+  ) throws(SystemError) -> [EnforcementGap] {
     let available = try controllers()
-    var result: [(Key, String)] = []
-    let files = Dictionary(
-      CgroupControllers.values(settings, device: device).map { ($0.key, $0.file) },
-      uniquingKeysWith: { first, _ in first })
-    for key in settings.keys {
+    return settings.keys.compactMap { key in
       switch key.enforcer {
-      case .construction: continue
-      case .nothing: result.append((key, "this version does not enforce it"))
+      case .construction, .quota: return nil
+      case .nothing: return EnforcementGap(key, missing: "this version does not enforce it")
       case .controller(let name):
-        if !available.contains(name) {
-          result.append((key, "the cgroup v2 controller '\(name)' is not available"))
-        } else if files[key] == nil {
-          result.append((key, "the storage of the slices has no block device that io.max can name"))
+        guard available.contains(name) else {
+          return EnforcementGap(
+            key, missing: "the cgroup v2 controller '\(name)' is not available")
         }
+        let controller = CgroupControllers.all.first { $0.name == name }
+        return controller?.gap(key, settings, device: device)
       }
     }
-    return result
   }
 
   /// Writes what holds one key, as `settings` has it.

@@ -34,8 +34,8 @@ public struct HostFinding: Sendable {
 public enum HostReport {
   /// - Parameter state: the directory where slices are kept, or will be.
   public static func findings(state: String = NodeLayout().state) -> [HostFinding] {
-    [kernel(), userNamespaces(), seccomp(), overlay(), storage(state)]
-      + controlGroups() + [pressure(), ipv6(), uplink(), networkTrial()].compactMap { $0 }
+    [kernel(), userNamespaces(), seccomp(), overlay(), storage(state), quotas(state)]
+      + controlGroups(state) + [pressure(), ipv6(), uplink(), networkTrial()].compactMap { $0 }
   }
 
   // MARK: - What every slice needs
@@ -92,7 +92,8 @@ public enum HostReport {
   private static let goodStorage: Set<String> = ["ext4", "xfs", "btrfs", "f2fs", "bcachefs"]
 
   private static func storage(_ state: String) -> HostFinding {
-    let (type, place) = fileSystem(of: state)
+    let mount = MountedFileSystem.holding(state)
+    let (type, place) = (mount?.type ?? "unknown", mount?.mountPoint ?? "")
     let title = "storage of \(state)"
     if goodStorage.contains(type) { return HostFinding(title, .ok, "\(type), mounted at \(place)") }
     if type == "tmpfs" {
@@ -105,6 +106,30 @@ public enum HostReport {
       remedy: "mount a disk with ext4 or xfs at \(state)")
   }
 
+  /// What would hold disk.max. Where no supervisor has been and the file system itself has no quotas
+  /// it is tried, by root, with an image in memory.
+  private static func quotas(_ state: String) -> HostFinding {
+    let title = "disk quotas"
+    let layout = NodeLayout(state: state)
+    let mount = MountedFileSystem.holding(layout.storage)
+    // xfs has the shorter word too.
+    if let mount, !mount.options.isDisjoint(with: ["prjquota", "pquota"]) {
+      return HostFinding(
+        title, .ok,
+        mount.mountPoint == layout.storage && Files.exists(layout.storageImage)
+          ? "disk.max holds, by the image \(layout.storageImage)"
+          : "disk.max holds, by project quotas of \(mount.mountPoint)")
+    }
+    guard geteuid() == 0 else {
+      return HostFinding(title, .limited, "only root can find out whether an image can be had")
+    }
+    guard let obstacle = SliceStorage.obstacle() else {
+      return HostFinding(title, .ok, "disk.max holds, by an image that sliced makes at its start")
+    }
+    return HostFinding(
+      title, .limited, "disk.* is refused: \(obstacle.reason)", remedy: obstacle.remedy)
+  }
+
   // MARK: - cgroup v2
 
   /// Controllers, with the keys that they hold.
@@ -113,7 +138,7 @@ public enum HostReport {
     ("pids", "pids.max"), ("io", "io.*"),
   ]
 
-  private static func controlGroups() -> [HostFinding] {
+  private static func controlGroups(_ state: String) -> [HostFinding] {
     guard let hierarchy = try? CgroupFileSystem.find() else {  // unreadable /proc: none
       return [
         HostFinding(
@@ -135,7 +160,7 @@ public enum HostReport {
             remedy: remedy(forController: controller.name)))
       }
     }
-    if available.contains("io") { findings.append(diskWeights(root)) }
+    if available.contains("io") { findings.append(diskWeights(state)) }
     return findings
   }
 
@@ -151,16 +176,28 @@ public enum HostReport {
       : "boot a kernel with it, without cgroup_disable=\(name)"
   }
 
-  private static func diskWeights(_ root: Cgroup) -> HostFinding {
-    let cost = root.has("io.cost.qos")
-    return cost
-      ? HostFinding(
-        "disk weights", .ok, "io.cost is there: io.weight works once it is on for the disk",
-        remedy: "echo 'MAJ:MIN enable=1' > \(root.path)/io.cost.qos")
-      : HostFinding(
-        "disk weights", .limited,
-        "the kernel has no io.cost (CONFIG_BLK_CGROUP_IOCOST): io.weight needs BFQ",
-        remedy: "echo bfq > /sys/block/DISK/queue/scheduler")
+  /// Of the storage as it is, or will be.
+  private static func diskWeights(_ state: String) -> HostFinding {
+    let title = "disk weights"
+    let storage = NodeLayout(state: state).storage
+    let place = [storage, state].first(where: Files.exists) ?? "/"
+    guard let device = BlockDevice.below(place) else {
+      return HostFinding(
+        title, .limited, "\(place) is on no block device: io.* is refused",
+        remedy: "keep the state directory on a disk")
+    }
+    switch device.weights {
+    case .cost:
+      return HostFinding(title, .ok, "io.cost is on for device \(device): io.weight holds")
+    case .bfq:
+      return HostFinding(
+        title, .ok, "device \(device) has the BFQ scheduler: io.weight holds, up to 1000")
+    case .none(let remedy):
+      return HostFinding(
+        title, .limited,
+        "device \(device) has neither io.cost nor the BFQ scheduler turned on: io.weight is refused",
+        remedy: remedy)
+    }
   }
 
   private static func pressure() -> HostFinding {
@@ -222,23 +259,5 @@ public enum HostReport {
 
   private static func text(_ path: String) -> String? {
     try? Files.readText(path)  // absent where the kernel lacks the thing: that is the answer
-  }
-
-  /// Type and mount point of the file system that holds a path, or will.
-  private static func fileSystem(of path: String) -> (type: String, mountPoint: String) {
-    var best = (type: "unknown", mountPoint: "")
-    for line in (text("/proc/self/mountinfo") ?? "").split(separator: "\n") {
-      let fields = line.split(separator: " ")
-      guard let dash = fields.firstIndex(of: "-"), fields.count > dash + 1, fields.count > 4 else {
-        continue
-      }
-      let point = String(fields[4])
-      let covers = point == "/" || path == point || path.hasPrefix(point + "/")
-      // Later lines cover earlier ones at the same place.
-      if covers, point.utf8.count >= best.mountPoint.utf8.count {
-        best = (String(fields[dash + 1]), point)
-      }
-    }
-    return best
   }
 }

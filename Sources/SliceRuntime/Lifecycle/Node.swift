@@ -32,7 +32,8 @@ public final class Node: Sendable {
   public let policy: NodePolicy
   public let images: ImageStore
   public let cgroup: NodeCgroup
-  public let device: BlockDevice?
+  public let storage: SliceStorage
+  public var device: BlockDevice? { storage.device }
 
   let store: RecordStore
   let environment: SliceEnvironment
@@ -60,13 +61,13 @@ public final class Node: Sendable {
     self.notify = notify
     try Self.makeDirectories(layout)
     cgroup = try NodeCgroup(path: cgroupPath)
-    device = Storage.device(of: layout.state)
+    storage = try SliceStorage(layout: layout, policy: policy)
     store = RecordStore(layout: layout)
     let (records, orphans) = try store.load()
     images = try ImageStore(
       layout: layout, keeping: Set(records.map(\.image.directory)))
     environment = try SliceEnvironment(
-      layout: layout, policy: policy, cgroup: cgroup, images: images, device: device)
+      layout: layout, policy: policy, cgroup: cgroup, images: images, storage: storage)
     watcher = try EndWatcher()
     memory = try MemoryWatch()
     table = Mutex([:])
@@ -116,6 +117,11 @@ public final class Node: Sendable {
   public func linkStatistics(_ record: SliceRecord) -> LinkStatistics? {
     // A slice without a link has no figures.
     try? environment.network.statistics(SliceEnvironment.linkName(record.number))
+  }
+
+  /// What a slice has on disk and may have; nil where nothing counts it. A microsecond or two.
+  public func storageUse(_ record: SliceRecord) -> ProjectQuotas.Account? {
+    storage.account(environment.project(record.number))
   }
 
   public func addresses(_ record: SliceRecord) -> SliceAddresses? {
@@ -241,9 +247,8 @@ public final class Node: Sendable {
       if slice.record.run != nil, restartChanges { _ = try slice.requireRunning() }
       let unenforced = try enforcement(of: change.spec)
       let before = slice.record
-      if before.run != nil {
-        reclaim = try apply(change.spec, insteadOf: before.spec, to: slice)
-      }
+      try environment.requireRoom(for: change.spec.settings, of: before)
+      reclaim = try apply(change.spec, insteadOf: before.spec, to: slice)
       slice.update {
         $0.spec = change.spec
         $0.unenforced = unenforced
@@ -257,9 +262,7 @@ public final class Node: Sendable {
           $0.unenforced = before.unenforced
         }
         try protectFloors()
-        if slice.record.run != nil {
-          _ = try apply(before.spec, insteadOf: change.spec, to: slice)
-        }
+        _ = try apply(before.spec, insteadOf: change.spec, to: slice)
         throw error
       }
       report(slice, "changed", by: user, changes)
@@ -267,8 +270,22 @@ public final class Node: Sendable {
     return (record, reclaim)
   }
 
-  /// Changes what holds a slice that runs, all or nothing.
+  /// Changes what holds a slice, all or nothing: its quota, and while it runs the rest.
   private func apply(
+    _ new: SliceSpec, insteadOf old: SliceSpec, to slice: ManagedSlice
+  ) throws(SliceError) -> MemoryReclaim? {
+    let project = environment.project(slice.record.number)
+    try storage.apply(new.settings, insteadOf: old.settings, project: project)
+    guard slice.record.run != nil else { return nil }
+    do throws(SliceError) {
+      return try applyToRun(new, insteadOf: old, to: slice)
+    } catch {
+      try storage.apply(old.settings, insteadOf: new.settings, project: project)
+      throw error
+    }
+  }
+
+  private func applyToRun(
     _ new: SliceSpec, insteadOf old: SliceSpec, to slice: ManagedSlice
   ) throws(SliceError) -> MemoryReclaim? {
     let limits = cgroup.slice(slice.name).limits
@@ -399,6 +416,7 @@ public final class Node: Sendable {
   private func enforcement(of spec: SliceSpec) throws(SliceError) -> [String] {
     let gaps = try reporting("read the controllers") { () throws(SystemError) in
       try cgroup.slices.unenforceable(spec.settings, device: device)
+        + storage.gaps(spec.settings)
     }
     if spec.settings.networkMode == .shared {
       throw SliceError(.unenforceable, "net.mode=shared: this version has no shared addresses")
@@ -411,7 +429,8 @@ public final class Node: Sendable {
       .unenforceable, "this host cannot enforce \(all)",
       hint: first.key.enforcer == .nothing
         ? "leave it out, or give --allow-unenforced"
-        : "'slicectl doctor' names the remedy; --allow-unenforced goes without")
+        : first.remedy.map { "\($0); --allow-unenforced goes without" }
+          ?? "'slicectl doctor' names the remedy; --allow-unenforced goes without")
   }
 
   /// Enters the name into the table, with the smallest free number.

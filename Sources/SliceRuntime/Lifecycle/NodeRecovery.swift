@@ -32,6 +32,7 @@ extension Node {
       }
     }
     try protectFloors()
+    try recoverStorage()
     let living = Set(self.records().filter { $0.run != nil }.map(\.name))
     for what in environment.removeOrphans(
       directories: orphans, living: living,

@@ -11,7 +11,7 @@ struct SliceEnvironment: Sendable {
   let policy: NodePolicy
   let cgroup: NodeCgroup
   let images: ImageStore
-  let device: BlockDevice?
+  let storage: SliceStorage
   let network: NetworkControl
   let hasIPv6: Bool
   private let confinement: Confinement
@@ -20,13 +20,13 @@ struct SliceEnvironment: Sendable {
 
   init(
     layout: NodeLayout, policy: NodePolicy, cgroup: NodeCgroup, images: ImageStore,
-    device: BlockDevice?
+    storage: SliceStorage
   ) throws(SliceError) {
     self.layout = layout
     self.policy = policy
     self.cgroup = cgroup
     self.images = images
-    self.device = device
+    self.storage = storage
     network = try NetworkControl()
     hasIPv6 = Files.exists("/proc/sys/net/ipv6")
     confinement = try Confinement()
@@ -58,6 +58,9 @@ struct SliceEnvironment: Sendable {
   func idRange(_ number: Int) -> IDRange {
     IDRange(first: policy.firstUserID + UInt32(number) * IDRange.length)
   }
+
+  /// Of the slice's writable layer, see `SliceStorage`.
+  func project(_ number: Int) -> UInt32 { idRange(number).first }
 
   private func sliceLayout(_ record: SliceRecord) throws(SliceError) -> SliceLayout {
     layout.slice(try SliceName(record.name))
@@ -92,10 +95,11 @@ struct SliceEnvironment: Sendable {
       record.spec.settings.networkMode == .routed ? self.addresses(record.number) : nil
     try reporting("make \(place.state)") { () throws(SystemError) in
       try Files.makeDirectory(place.state, mode: 0o700)
-      for (path, id) in [(place.upper, owner), (place.work, 0), (place.log, owner)] {
-        try Files.makeDirectory(path, mode: 0o755)
-        try checked("chown", path) { chown(path, id, id) }
-      }
+      try Files.makeDirectory(place.log, mode: 0o755)
+      try checked("chown", place.log) { chown(place.log, owner, owner) }
+    }
+    try storage.make(place, owner: owner, settings: record.spec.settings)
+    try reporting("fill \(place.upper)") { () throws(SystemError) in
       try EtcFiles.write(
         upper: place.upper, name: name, addresses: addresses, nameServers: servers, owner: owner)
     }
@@ -126,13 +130,14 @@ struct SliceEnvironment: Sendable {
     let name = try SliceName(record.name)
     let place = try sliceLayout(record)
     let range = idRange(record.number)
+    try storage.requireBounds(record, place, project: range.first)
 
     let group = cgroup.slice(name)
     undo.add("cgroup") {
       if group.limits.exists { try group.limits.kill() }
       try group.limits.remove()
     }
-    try group.create(settings: record.spec.settings, device: device, owner: range.first)
+    try group.create(settings: record.spec.settings, device: storage.device, owner: range.first)
 
     let identity = try reporting("make a user namespace") { () throws(SystemError) in
       try UserNamespace(range: range)
@@ -302,6 +307,10 @@ struct SliceEnvironment: Sendable {
       // The record first: what a crash leaves of the rest is then an orphan, and goes at the start.
       ("record", { try Files.remove(try sliceLayout(record).record) }),
       ("state directory", { try Files.removeTree(try sliceLayout(record).state) }),
+      (
+        "storage",
+        { try storage.remove(try sliceLayout(record), project: project(record.number)) }
+      ),
     ])
   }
 

@@ -60,7 +60,10 @@ struct ShareReports: Sendable {
         "weight": JSONValue(settings.count(.ioWeight) ?? 100), "share": .null,
         "readBytes": JSONValue(io.read), "writtenBytes": JSONValue(io.written),
       ]),
-      "disk": .object(["maxBytes": JSONValue(settings.bytes(.diskMax)), "usedBytes": .null]),
+      "disk": .object([
+        "maxBytes": JSONValue(settings.bytes(.diskMax)),
+        "usedBytes": JSONValue(node.storageUse(record)?.usedBytes),
+      ]),
       "net": .object([
         "weight": JSONValue(settings.count(.netWeight) ?? 100), "share": .null,
         "minBitsPerSecond": JSONValue(settings.rate(.netMin)?.bitsPerSecond),

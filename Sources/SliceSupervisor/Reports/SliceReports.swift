@@ -69,6 +69,7 @@ struct SliceReports: Sendable {
         "count": JSONValue(IDRange.length),
       ]),
       "cgroup": .string(cgroupPath(record)),
+      "storage": StorageReport(node: node).report(record),
       "service": .object([
         "state": JSONValue(status.map { "\($0.state)" }),
         "pid": JSONValue(status.flatMap { $0.servicePID == 0 ? nil : $0.servicePID }),
