@@ -55,6 +55,13 @@ enum StorageKind: String, CaseIterable, CustomTestStringConvertible {
       #expect(report["usedBytes"].integer ?? 0 > 99 << 20)
       let shares = try node.json("shares", "web").array?.first
       #expect(shares?["disk"]["usedBytes"] == report["usedBytes"])
+      #expect(
+        try eventually(within: 20) {
+          try node.json("events").array?.contains {
+            $0["kind"].string == "over-quota" && $0["slice"].string == "web"
+              && $0["details"]["limit"].string == "disk.max=100M"
+          } ?? false
+        })
       _ = try node.shell("web", "rm /big && echo x >/more")
       print("\(kind): disk.max=100M let \(size) bytes in")
     }

@@ -99,7 +99,8 @@ extension Node {
     for slice in running {
       examineMemory(slice)
       guard let sample = UsageSample(of: cgroup.slice(slice.name).limits) else { continue }
-      for finding in usage.observe(slice.name, sample) { tell(slice, finding) }
+      let account = storage.account(environment.project(slice.record.number))
+      for finding in usage.observe(slice.name, sample, storage: account) { tell(slice, finding) }
     }
   }
 
@@ -110,6 +111,7 @@ extension Node {
     switch finding {
     case .throttled(let key): report(slice, "throttled", by: nil, setting(key))
     case .processesRefused: report(slice, "processes-refused", by: nil, setting(.pidsMax))
+    case .storageFull(let key): report(slice, "over-quota", by: nil, setting(key))
     }
   }
 }

@@ -17,6 +17,8 @@ final class UsageWatch: Sendable {
     case throttled(Key)
     /// pids.max has refused it processes. Told once until it ceases.
     case processesRefused
+    /// Its storage is full, or as good as. Told once until there is room again.
+    case storageFull(Key)
   }
 
   private struct Observation {
@@ -25,6 +27,8 @@ final class UsageWatch: Sendable {
     var processor = Persistence()
     var memory = Persistence()
     var processes = Persistence()
+    var bytes = Persistence()
+    var files = Persistence()
   }
   private let observations = Mutex<[SliceName: Observation]>([:])
 
@@ -51,7 +55,11 @@ final class UsageWatch: Sendable {
   }
 
   /// Takes a slice's newest counts. Returns what is new to tell of it.
-  func observe(_ name: SliceName, _ sample: UsageSample) -> [Finding] {
+  ///
+  /// - Parameter storage: what it stores and may store; nil where nothing counts it.
+  func observe(
+    _ name: SliceName, _ sample: UsageSample, storage: ProjectQuotas.Account?
+  ) -> [Finding] {
     observations.withLock { all in
       // Counts that went back are those of a new run.
       guard var entry = all[name], sample.usage >= entry.last.usage else {
@@ -73,8 +81,20 @@ final class UsageWatch: Sendable {
       tell(.throttled(.cpuMax), \.processor, sample.isThrottled(since: earlier))
       tell(.throttled(.memoryHigh), \.memory, sample.isHeldByMemoryHigh(since: earlier))
       tell(.processesRefused, \.processes, sample.isRefusedProcesses(since: earlier), for: 0)
+      tell(
+        .storageFull(.diskMax), \.bytes,
+        Self.isFull(storage?.usedBytes, of: storage?.maxBytes), for: 0)
+      tell(
+        .storageFull(.diskFilesMax), \.files,
+        Self.isFull(storage?.usedFiles, of: storage?.maxFiles), for: 0)
       all[name] = entry
       return findings
     }
+  }
+
+  /// A file system fills up to its bound within a block or two: a hundredth is the margin.
+  private static func isFull(_ used: UInt64?, of bound: UInt64?) -> Bool {
+    guard let used, let bound else { return false }
+    return used >= bound - bound / 100
   }
 }
