@@ -1,8 +1,8 @@
 # The tests; included by the Makefile. What is tested where: Tests/run-tests.
 
 TEST_PACKAGES := curl debootstrap dnsmasq-base e2fsprogs gcc iproute2 less libc6-dev nftables \
-  nginx-light procps python3 python3-venv redis-server redis-tools skopeo umoci util-linux \
-  xz-utils zstd
+  nginx-light procps prometheus python3 python3-venv redis-server redis-tools skopeo umoci \
+  util-linux xz-utils zstd
 
 # PyPI's Varlink client speaks to sliced as a program that knows nothing of it.
 TEST_PYTHON := build/python/bin/python3

@@ -48,6 +48,20 @@ int kernel_openat2(int directory, const char *path, int flags, mode_t mode, uint
     return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
 }
 
+ssize_t kernel_read_file_at(int directory, const char *name, void *buffer, size_t size) {
+    int file = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (file == -1)
+        return -1;
+    ssize_t count;
+    do
+        count = read(file, buffer, size);
+    while (count == -1 && errno == EINTR);
+    int number = errno;
+    close(file);
+    errno = number;
+    return count;
+}
+
 int kernel_clone_mount(int directory, const char *path, int recursive) {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
     if (path[0] == 0)

@@ -338,8 +338,24 @@ static long run(struct walk *walk, const struct launch_operation *op) {
     return -EINVAL; // an operation that this child does not know is never skipped
 }
 
-// Puts kept[i] at i and the report pipe behind them, and closes the rest. Works in two steps,
-// through numbers above all that are in use as targets, so that no copy overwrites a source.
+// Closes all descriptors but these, in any order. Closing is what makes room below the slice's own
+// limit, which is in force already: the parent may hold more descriptors than that.
+static long close_others(const int *needed, uint32_t count) {
+    unsigned from = 0;
+    while (true) {
+        unsigned next = ~0u;
+        for (uint32_t i = 0; i < count; i++)
+            if ((unsigned)needed[i] >= from && (unsigned)needed[i] < next)
+                next = (unsigned)needed[i];
+        long result = next > from ? raw(SYS_close_range, from, next == ~0u ? next : next - 1, 0) : 0;
+        if (result < 0 || next == ~0u)
+            return result;
+        from = next + 1;
+    }
+}
+
+// Puts kept[i] at i and the report pipe behind them, and closes the rest. Copies go through numbers
+// above all targets, so that no copy overwrites a source.
 //
 // Also empties the signal mask, which the parent blocked whole: the handlers are gone
 // (CLONE_CLEAR_SIGHAND), so what was held back now has its default effect, on this process alone.
@@ -350,13 +366,17 @@ static long arrange(struct walk *walk, int *executable) {
     if (masked < 0)
         return masked;
     const int above = LAUNCH_KEPT_MAXIMUM + 3;
-    int copies[LAUNCH_KEPT_MAXIMUM + 2];
+    int sources[LAUNCH_KEPT_MAXIMUM + 2], copies[LAUNCH_KEPT_MAXIMUM + 2];
     const uint32_t count = plan->kept_count;
     if (count > LAUNCH_KEPT_MAXIMUM)
         return -EINVAL;
+    for (uint32_t i = 0; i < count + 2; i++)
+        sources[i] = i < count ? plan->kept[i] : i == count ? walk->report : plan->executable;
+    long closed = close_others(sources, count + 2);
+    if (closed < 0)
+        return closed;
     for (uint32_t i = 0; i < count + 2; i++) {
-        int source = i < count ? plan->kept[i] : i == count ? walk->report : plan->executable;
-        long copy = raw(SYS_fcntl, source, F_DUPFD_CLOEXEC, above);
+        long copy = raw(SYS_fcntl, sources[i], F_DUPFD_CLOEXEC, above);
         if (copy < 0)
             return copy;
         copies[i] = (int)copy;

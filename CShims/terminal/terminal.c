@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <termios.h>
@@ -14,6 +15,9 @@
 static struct termios former;
 static int raw_fd = -1;
 static volatile sig_atomic_t is_raw;
+static int farewell_fd = -1;
+static const char *farewell;
+static size_t farewell_length;
 
 static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGSYS};
 
@@ -23,11 +27,20 @@ void terminal_restore(void)
 
 	if (is_raw) {
 		is_raw = 0;
+		if (farewell && write(farewell_fd, farewell, farewell_length) == -1)
+			errno = saved; /* the terminal has gone: nobody sees it */
 		/* At once, not TCSADRAIN: that would wait for ever on a terminal stopped by
 		 * Ctrl-S. tcsetattr is async-signal-safe (signal-safety(7)). */
 		tcsetattr(raw_fd, TCSANOW, &former);
 	}
 	errno = saved;
+}
+
+void terminal_set_farewell(int fd, const char *text)
+{
+	farewell_fd = fd;
+	farewell_length = strlen(text);
+	farewell = strdup(text);
 }
 
 /* SA_RESETHAND has put the default action back: raising again kills as if never caught. */

@@ -259,14 +259,17 @@ public enum WaitCall {
   }
 }
 
+/// The reply, which may be large, is written and read as JSON text: `slices`, an array of objects, and
+/// `node`.
 public enum SharesCall {
   public struct Parameters: Sendable, Codable {
     public var name: String?
-    public init(name: String?) { self.name = name }
-  }
-  public struct Reply: Sendable, Codable {
-    public var slices: [JSONValue]
-    public init(slices: [JSONValue]) { self.slices = slices }
+    /// With what slices have made below their own cgroups.
+    public var tree: Bool?
+    public init(name: String?, tree: Bool?) {
+      self.name = name
+      self.tree = tree
+    }
   }
 }
 

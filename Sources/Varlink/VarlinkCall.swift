@@ -96,6 +96,18 @@ public final class VarlinkCall {
     isAnswered = true
   }
 
+  /// Sends the last reply, whose parameters are JSON text already: an object. For replies so large
+  /// that `Codable` would take most of their time.
+  /// - Throws: as ``reply(_:descriptors:)``.
+  public func reply(text parameters: [UInt8]) throws {
+    if isAnswered { throw CallMisuse.repliedAgain }
+    var message = Data(#"{"parameters":"#.utf8)
+    message.append(contentsOf: parameters)
+    message.append(contentsOf: [UInt8(ascii: "}"), 0])
+    if !isOneway { try connection.send(message, descriptors: []) }
+    isAnswered = true
+  }
+
   /// Sends a reply after which others follow. `descriptors` stay the caller's.
   /// - Throws: `ExpectedMore` when the caller takes one reply only; ``ConnectionFailure``.
   public func replyContinues(_ parameters: some Encodable, descriptors: [Int32] = []) throws {

@@ -70,6 +70,27 @@ public final class VarlinkClient {
     return (answer.reply, answer.descriptors)
   }
 
+  /// Calls a method that replies once, and leaves the reply's parameters as JSON text: for replies
+  /// so large that `Codable` would take most of their time.
+  ///
+  /// - Parameter timeout: for the whole call; nil waits for ever.
+  public func callForText(
+    _ method: String, _ parameters: some Encodable = NoParameters(), timeout: Duration? = nil
+  ) throws(VarlinkFailure) -> ArraySlice<UInt8> {
+    let deadline = Deadline.after(timeout)
+    let call = Call(method: method, parameters: parameters, more: nil, oneway: nil)
+    try send(call, [], until: deadline)
+    let message = try receiveMessage(until: deadline)
+    guard let members = MemberRanges(message.bytes) else {
+      throw close(.malformed("a reply whose members can't be told apart"))
+    }
+    if members["error"] != nil || members["continues"] != nil {
+      let answer = try read(NoParameters.self, from: message)
+      if answer.continues { throw close(.malformed("a reply to come that was not asked for")) }
+    }
+    return members["parameters"].map { message.bytes[$0] } ?? Array("{}".utf8)[...]
+  }
+
   /// Calls a method that replies several times, and passes each reply to `body`, the last as well.
   ///
   /// - Parameters:
@@ -150,7 +171,12 @@ public final class VarlinkClient {
   private func receive<Reply: Decodable>(
     _ type: Reply.Type, until deadline: Deadline
   ) throws(VarlinkFailure) -> (reply: Reply, descriptors: ReceivedDescriptors, continues: Bool) {
-    let message = try receiveMessage(until: deadline)
+    try read(type, from: try receiveMessage(until: deadline))
+  }
+
+  private func read<Reply: Decodable>(
+    _ type: Reply.Type, from message: Message
+  ) throws(VarlinkFailure) -> (reply: Reply, descriptors: ReceivedDescriptors, continues: Bool) {
     let text = Data(message.bytes)
     do {
       let header = try JSONDecoder().decode(ReplyHeader.self, from: text)

@@ -36,7 +36,8 @@ struct Slicectl: ParsableCommand {
       CommandGroup(
         name: "Looking",
         subcommands: [
-          List.self, Inspect.self, Shares.self, Logs.self, Events.self, Wait.self,
+          List.self, Inspect.self, Shares.self, Top.self, Metrics.self, Logs.self, Events.self,
+          Wait.self,
         ]),
       CommandGroup(name: "Images and host", subcommands: [Image.self, Doctor.self]),
     ])

@@ -52,6 +52,16 @@ import Testing
     #expect(HostFiles.text(directory["out"]) == "0\n1\n2\n3\n")
   }
 
+  @Test func aLimitBelowWhatTheParentHoldsIsNoObstacle() throws {
+    // As a supervisor of many slices: all low numbers taken, and those of the plan high.
+    let held = try (0..<200).map { _ in try file("/dev/null") }
+    defer { withExtendedLifetime(held) {} }
+    let limit = ResourceLimit(
+      name: "NOFILE", resource: Int32(RLIMIT_NOFILE.rawValue), soft: 64, hard: 64)
+    let process = try plan([.limit(limit), .forbidNewPrivileges], script: "exit 23").run()
+    #expect(try process.wait() == .exited(23))
+  }
+
   @Test func limitsAndHostnameAreSet() throws {
     let directory = try TemporaryDirectory()
     try HostFiles.write("", to: directory["out"])

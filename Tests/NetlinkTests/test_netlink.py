@@ -166,6 +166,16 @@ def statistics(name):
     return result
 
 
+class LinkStatistics(c.Structure):
+    _fields_ = [("name", c.c_char * 16), ("statistics", Statistics)]
+
+
+def all_statistics(prefix=b"sl-", capacity=64):
+    found, count = (LinkStatistics * capacity)(), c.c_size_t()
+    call("cnl_link_statistics_list", context, prefix, found, c.c_size_t(capacity), c.byref(count))
+    return {one.name.decode(): one.statistics for one in found[:count.value]}, count.value
+
+
 def raises(number, function, *arguments):
     try:
         function(*arguments)
@@ -540,6 +550,11 @@ def test_lists_counts_and_deletes():
         assert after.sent_packets == before.sent_packets + 1
         assert after.received_bytes > before.received_bytes
         raises(errno.ENODEV, statistics, "sl-none")
+        all, count = all_statistics()
+        assert sorted(all) == ["sl-7", "sl-8"] and count == 2, all
+        assert all["sl-7"].sent_packets >= after.sent_packets
+        assert all["sl-8"].sent_bytes != all["sl-7"].sent_bytes
+        assert all_statistics(capacity=1)[1] == 2
         call("cnl_link_delete", context, b"sl-7")
         call("cnl_link_delete", context, b"sl-7")
         many = ((c.c_char * 16) * 3)()

@@ -1,5 +1,4 @@
 import Descriptor
-import FoundationEssentials
 import Glibc
 import SliceModel
 import Synchronization
@@ -300,10 +299,6 @@ public func withNode(
 }
 
 extension JSONValue {
-  public init(parsing bytes: [UInt8]) throws {
-    self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
-  }
-
   /// Names of the members of an object.
   public var keys: Set<String> {
     if case .object(let members) = self { Set(members.keys) } else { [] }

@@ -56,31 +56,55 @@ import Testing
       try node.create("web")
       try node.create("idle", "--no-start")
       for slice in try node.json("shares").array ?? [] {
-        #expect(
-          slice.keys == ["name", "cpu", "memory", "pids", "io", "disk", "net", "pressure"])
-        #expect(
-          slice["cpu"].keys == [
-            "weight", "share", "maxCores", "usageSeconds", "usageCores", "throttledSeconds",
-          ])
-        #expect(
-          slice["memory"].keys == [
-            "minBytes", "lowBytes", "highBytes", "maxBytes", "currentBytes", "peakBytes",
-            "oomKills",
-          ])
-        #expect(slice["pids"].keys == ["max", "current"])
-        #expect(slice["io"].keys == ["weight", "share", "readBytes", "writtenBytes"])
-        #expect(slice["disk"].keys == ["maxBytes", "usedBytes"])
-        #expect(
-          slice["net"].keys == [
-            "weight", "share", "minBitsPerSecond", "maxBitsPerSecond", "sentBytes", "receivedBytes",
-            "sentPackets", "receivedPackets", "droppedPackets",
-          ])
-        #expect(slice["pressure"].keys == ["cpu", "memory", "io"])
+        #expect(slice.keys == Self.shares.union(["name", "owner", "state"]))
+        Self.expectFigures(slice)
       }
+      let usage = try node.inspect("web")["usage"]
+      #expect(usage.keys == Self.shares)
+      Self.expectFigures(usage)
+      let tree = try node.json("shares", "--tree").array ?? []
+      #expect(tree.allSatisfy { $0.keys.isSuperset(of: ["children", "moreChildren"]) })
+      let metrics = try node.json("metrics")
+      #expect(metrics.keys == ["slices", "node"])
+      #expect(
+        metrics["node"].keys == [
+          "clockSeconds", "slices", "cpu", "memory", "io", "pids", "net", "pressure",
+        ])
+      #expect(metrics["node"]["slices"]["running"] == .integer(1))
       let one = try node.json("shares", "web").array ?? []
       #expect(one.count == 1)
       #expect(one.first?["cpu"]["share"] == .integer(1) || one.first?["cpu"]["share"] == .number(1))
     }
+  }
+
+  private static let shares: Set<String> = [
+    "cpu", "memory", "pids", "io", "disk", "net", "pressure",
+  ]
+
+  private static func expectFigures(_ slice: JSONValue) {
+    #expect(
+      slice["cpu"].keys == [
+        "weight", "share", "maxCores", "usageSeconds", "usageCores", "throttledSeconds", "periods",
+        "throttledPeriods",
+      ])
+    #expect(
+      slice["memory"].keys == [
+        "minBytes", "lowBytes", "highBytes", "maxBytes", "currentBytes", "peakBytes", "swapBytes",
+        "swapMaxBytes", "oomKills",
+      ])
+    #expect(slice["pids"].keys == ["max", "current"])
+    #expect(
+      slice["io"].keys == [
+        "weight", "share", "readBytes", "writtenBytes", "readOperations", "writtenOperations",
+      ])
+    #expect(slice["disk"].keys == ["maxBytes", "usedBytes"])
+    #expect(
+      slice["net"].keys == [
+        "weight", "share", "minBitsPerSecond", "maxBitsPerSecond", "sentBytes", "receivedBytes",
+        "sentPackets", "receivedPackets", "droppedPackets",
+      ])
+    #expect(
+      slice["pressure"].keys == ["cpu", "memory", "io", "cpuSeconds", "memorySeconds", "ioSeconds"])
   }
 
   @Test func inspectTellsAllThatWasAsked() throws {
@@ -140,7 +164,8 @@ import Testing
     #expect(help.status == 0)
     for verb in [
       "create", "enter", "exec", "start", "stop", "restart", "kill", "pause", "resume", "destroy",
-      "set", "list", "inspect", "logs", "events", "wait", "shares", "image", "doctor", "stop-all",
+      "set", "list", "inspect", "logs", "events", "wait", "shares", "top", "metrics", "image",
+      "doctor", "stop-all",
     ] {
       #expect(help.output.contains(verb), "\(verb)")
       #expect(try Command.run([slicectl, verb, "--help"]).status == 0, "\(verb)")

@@ -41,6 +41,20 @@ extension SocketTests {
       #expect(try client.info().product == "Test")
     }
 
+    @Test func repliesAsText() throws {
+      let server = try TestServer()
+      defer { server.stop() }
+      let client = try server.client()
+      let text = try client.callForText("\(test).Prepared")
+      #expect(String(decoding: text, as: UTF8.self) == #"{"text":"as it is"}"#)
+      let decoded = try client.call("\(test).Prepared", returning: TestInterface.Text.self).reply
+      #expect(decoded.text == "as it is")
+      let encoded = try client.callForText("\(test).Echo", Echo(text: "}\",{", items: []))
+      #expect(String(decoding: encoded, as: UTF8.self).contains(#""text":"}\",{""#))
+      #expect(throws: VarlinkFailure.self) { try client.callForText("\(test).Refuse") }
+      #expect(String(decoding: try client.callForText("\(test).Prepared"), as: UTF8.self) != "{}")
+    }
+
     @Test func oneSidedCall() throws {
       let server = try TestServer()
       defer { server.stop() }

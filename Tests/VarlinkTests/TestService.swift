@@ -86,6 +86,7 @@ struct TestInterface: VarlinkInterface {
     case "Large":
       let size = try call.parameters(as: Size.self).size
       try call.reply(Text(text: String(repeating: "x", count: size)))
+    case "Prepared": try call.reply(text: Array(#"{"text":"as it is"}"#.utf8))
     case "Silent": break
     case "Twice":
       try call.reply()

@@ -25,6 +25,9 @@ extern const uint64_t kernel_resolve_in_root, kernel_resolve_beneath, kernel_res
 extern const int kernel_path_only;
 
 int kernel_openat2(int directory, const char *path, int flags, mode_t mode, uint64_t resolve);
+// Reads the start of the file `name` in a directory, up to `size` bytes, in one read(2), as the
+// kernel's pseudo-files give it; returns how many. `name` is never followed as a link.
+ssize_t kernel_read_file_at(int directory, const char *name, void *buffer, size_t size);
 
 // A detached copy of the mount at (directory, path), path "" meaning the descriptor itself; with
 // `recursive` of all mounts below it too (open_tree(2) with OPEN_TREE_CLONE).

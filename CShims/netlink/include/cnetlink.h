@@ -124,6 +124,17 @@ int cnl_link_statistics(
     struct cnl_context *context, const char *name, struct cnl_statistics *statistics,
     struct cnl_error *error);
 
+struct cnl_link_counters {
+    char name[CNL_NAME_SIZE]; // of the host's end
+    struct cnl_statistics statistics;
+};
+
+// Those of all links whose name starts with `prefix`, in one request; otherwise like
+// cnl_link_list().
+int cnl_link_statistics_list(
+    struct cnl_context *context, const char *prefix, struct cnl_link_counters *links,
+    size_t capacity, size_t *count, struct cnl_error *error);
+
 // --- The host ---------------------------------------------------------------------------------
 
 // Addresses that slices get theirs from.

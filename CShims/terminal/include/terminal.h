@@ -16,6 +16,12 @@
  */
 int terminal_enter_raw(int fd);
 
+/*
+ * What terminal_restore writes to fd (not owned) besides, to take back what was written to change
+ * the terminal. To be set before terminal_enter_raw.
+ */
+void terminal_set_farewell(int fd, const char *text);
+
 /* Gives the terminal its former settings. Does nothing when they are in force. Signal-safe. */
 void terminal_restore(void);
 

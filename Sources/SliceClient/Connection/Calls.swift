@@ -80,14 +80,6 @@ extension Supervisor {
     try call("Wait", NameParameters(name: name.text), returning: WaitCall.Reply.self)
   }
 
-  /// - Parameter name: nil for all that the caller may see.
-  public func shares(_ name: SliceName?) throws(SliceError) -> [JSONValue] {
-    try call(
-      "Shares", SharesCall.Parameters(name: name?.text), returning: SharesCall.Reply.self,
-      timeout: Self.promptly
-    ).slices
-  }
-
   /// - Parameter timeout: nil for what a working supervisor needs.
   public func images(timeout: Duration? = nil) throws(SliceError) -> [ImageSummary] {
     try call("ImageList", returning: ImageListCall.Reply.self, timeout: timeout ?? Self.promptly)

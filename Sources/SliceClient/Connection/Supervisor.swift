@@ -30,6 +30,19 @@ public struct Supervisor: Sendable {
     }
   }
 
+  /// Makes a call that is answered once, and leaves the answer as JSON text.
+  func callForText(
+    _ method: String, _ parameters: some Encodable, timeout: Duration
+  ) throws(SliceError) -> ArraySlice<UInt8> {
+    let client = try connect(within: timeout)
+    do throws(VarlinkFailure) {
+      return try client.callForText(
+        SliceInterface.method(method), parameters, timeout: timeout)
+    } catch {
+      throw SliceError(error, socketPath: socketPath)
+    }
+  }
+
   /// Makes a call that is answered several times, and passes every answer to `body`. Ends with
   /// the last, or when `body` returns `.stop`, which hangs up.
   ///

@@ -118,7 +118,7 @@ public struct NodeCgroup: Sendable {
 /// the slice's, which sees it as the root of its hierarchy and may divide it further.
 public struct SliceCgroup: Sendable {
   public let limits: Cgroup
-  static let inner = "slice"
+  public static let inner = "slice"
   public var processes: Cgroup { limits.child(Self.inner) }
   /// For commands from outside while `processes` takes none, see `visitors()`.
   private var visitorsCgroup: Cgroup { limits.child("visitors") }

@@ -17,6 +17,16 @@ public struct SliceAddresses: Sendable, Hashable {
 /// What a slice has sent and received through its link, since the link was made.
 public struct LinkStatistics: Sendable, Hashable {
   public var sentBytes, sentPackets, receivedBytes, receivedPackets, droppedPackets: UInt64
+  public init(
+    sentBytes: UInt64, sentPackets: UInt64, receivedBytes: UInt64, receivedPackets: UInt64,
+    droppedPackets: UInt64
+  ) {
+    self.sentBytes = sentBytes
+    self.sentPackets = sentPackets
+    self.receivedBytes = receivedBytes
+    self.receivedPackets = receivedPackets
+    self.droppedPackets = droppedPackets
+  }
 }
 
 /// Links, addresses and routes of the host, through one netlink socket.
@@ -143,7 +153,36 @@ public final class NetworkControl: Sendable {
   public func statistics(_ name: String) throws(SliceError) -> LinkStatistics {
     var found = cnl_statistics()
     try withContext("statistics of \(name)") { cnl_link_statistics($0, name, &found, $1) }
-    return LinkStatistics(
+    return LinkStatistics(found)
+  }
+
+  /// Those of all links whose name starts with `prefix`, by what follows it; one request.
+  public func statistics(prefix: String) throws(SliceError) -> [String: LinkStatistics] {
+    var found = [cnl_link_counters](repeating: cnl_link_counters(), count: 64)
+    while true {
+      var count = 0
+      try withContext("statistics of links") {
+        cnl_link_statistics_list($0, prefix, &found, found.count, &count, $1)
+      }
+      if count > found.count {
+        found = [cnl_link_counters](repeating: cnl_link_counters(), count: count + 64)
+        continue
+      }
+      var result: [String: LinkStatistics] = [:]
+      for link in found[..<count] {
+        let name = withUnsafeBytes(of: link.name) {
+          String(decoding: $0.prefix { $0 != 0 }.dropFirst(prefix.utf8.count), as: UTF8.self)
+        }
+        result[name] = LinkStatistics(link.statistics)
+      }
+      return result
+    }
+  }
+}
+
+extension LinkStatistics {
+  fileprivate init(_ found: cnl_statistics) {
+    self.init(
       sentBytes: found.sent_bytes, sentPackets: found.sent_packets,
       receivedBytes: found.received_bytes, receivedPackets: found.received_packets,
       droppedPackets: found.dropped_packets)

@@ -25,7 +25,8 @@ extension Request {
     } else {
       wanted = all.filter(subject.maySee)
     }
-    try call.reply(SharesCall.Reply(slices: ShareReports(node: node).shares(wanted, among: all)))
+    try call.reply(
+      text: ShareReports(node: node).shares(wanted, among: all, tree: parameters.tree ?? false))
   }
 
   func wait() throws {

@@ -2,137 +2,185 @@ import SliceKernel
 import SliceModel
 import SliceRuntime
 
-/// Use and limits of slices: the objects of `shares --json`.
+/// Use and limits of slices: the objects of `shares --json`, whose keys are in slicectl(1).
 struct ShareReports: Sendable {
   let node: Node
 
-  /// One object a slice. Shares are those that the weights guarantee among the slices that run.
-  func shares(_ records: [SliceRecord], among all: [SliceRecord]) -> [JSONValue] {
-    let running = all.filter { $0.run != nil }
+  /// The reply to `Shares`, as JSON text: one object a slice, and one for all of the node's slices
+  /// together. Shares are those that the weights guarantee among the slices that compete: those that
+  /// run and are not paused.
+  func shares(_ records: [SliceRecord], among all: [SliceRecord], tree: Bool) -> [UInt8] {
+    let competitors = all.filter { $0.run?.paused == false }
     func total(_ key: Key) -> UInt64 {
-      running.reduce(0) { $0 + ($1.spec.settings.count(key) ?? 100) }
+      competitors.reduce(0) { $0 + ($1.spec.settings.count(key) ?? 100) }
     }
-    let totals = (cpu: total(.cpuWeight), io: total(.ioWeight))
-    return records.map { record in
-      func share(_ key: Key, _ total: UInt64) -> JSONValue {
-        guard record.run != nil, total > 0 else { return .null }
-        return .number(Double(record.spec.settings.count(key) ?? 100) / Double(total))
+    let totals = Totals(cpuWeight: total(.cpuWeight), ioWeight: total(.ioWeight))
+    // Made into text by the thread that has read it.
+    let (slices, node) = node.use(of: records, tree: tree) { record, use in
+      JSONObjectWriter.object { json in
+        json.member("name", record.name)
+        json.member("owner", record.ownerName)
+        json.member("state", record.state.rawValue)
+        write(record, use, totals, to: &json)
+        guard tree else { return }
+        json.array("children", use.children) { $0.write(to: &$1) }
+        json.member("moreChildren", use.moreChildren)
       }
-      guard case .object(var members) = usage(record) else { return .null }
-      members["name"] = .string(record.name)
-      members["cpu"] = members["cpu"]?.adding("share", share(.cpuWeight, totals.cpu))
-      members["io"] = members["io"]?.adding("share", share(.ioWeight, totals.io))
-      return .object(members)
     }
+    let total = JSONObjectWriter.object { write(node, all, to: &$0) }
+    return Array(#"{"slices":["#.utf8) + Array(slices.joined(separator: ",".utf8))
+      + Array(#"],"node":"#.utf8) + total + Array("}".utf8)
   }
 
   /// Limits as they were asked, use as the kernel counts it; null where there is no such figure.
   func usage(_ record: SliceRecord) -> JSONValue {
+    let text = node.use(of: [record], tree: false) { record, use in
+      JSONObjectWriter.object { write(record, use, Totals(), to: &$0) }
+    }.slices[0]
+    // What was just written can be read.
+    return (try? JSONValue(parsing: text)) ?? .null
+  }
+
+  /// Of the slices that compete. 0: nothing is said about shares.
+  private struct Totals: Sendable {
+    var cpuWeight: UInt64 = 0
+    var ioWeight: UInt64 = 0
+  }
+
+  private func write(
+    _ record: SliceRecord, _ use: SliceUse, _ totals: Totals, to json: inout JSONObjectWriter
+  ) {
     let settings = record.spec.settings
-    let group = node.cgroup.slices.child(record.name)
-    let cpu = KeyedFile(group, "cpu.stat")
-    let io = IOStatistics(group)
-    let events = KeyedFile(group, "memory.events")
-    let link = record.run == nil ? nil : node.linkStatistics(record)
-    func single(_ file: String) -> JSONValue { JSONValue(CgroupFigure.read(group, file)) }
-    return .object([
-      "cpu": .object([
-        "weight": JSONValue(settings.count(.cpuWeight) ?? 100),
-        "maxCores": JSONValue(settings.cpuMax.map { Double($0.millicores) / 1000 }),
-        "usageSeconds": JSONValue(cpu["usage_usec"].map { Double($0) / 1e6 }),
-        "usageCores": JSONValue((try? SliceName(record.name)).flatMap(node.recentCores)),
-        "throttledSeconds": JSONValue(cpu["throttled_usec"].map { Double($0) / 1e6 }),
-        "share": .null,
-      ]),
-      "memory": .object([
-        "minBytes": JSONValue(settings.bytes(.memoryMin)),
-        "lowBytes": JSONValue(settings.bytes(.memoryLow)),
-        "highBytes": JSONValue(settings.bytes(.memoryHigh)),
-        "maxBytes": JSONValue(settings.bytes(.memoryMax)),
-        "currentBytes": single("memory.current"),
-        "peakBytes": single("memory.peak"),
-        "oomKills": JSONValue(events["oom_kill"]),
-      ]),
-      "pids": .object([
-        "max": JSONValue(settings.count(.pidsMax)), "current": single("pids.current"),
-      ]),
-      "io": .object([
-        "weight": JSONValue(settings.count(.ioWeight) ?? 100), "share": .null,
-        "readBytes": JSONValue(io.read), "writtenBytes": JSONValue(io.written),
-      ]),
-      "disk": .object([
-        "maxBytes": JSONValue(settings.bytes(.diskMax)),
-        "usedBytes": JSONValue(node.storageUse(record)?.usedBytes),
-      ]),
-      "net": .object([
-        "weight": JSONValue(settings.count(.netWeight) ?? 100), "share": .null,
-        "minBitsPerSecond": JSONValue(settings.rate(.netMin)?.bitsPerSecond),
-        "maxBitsPerSecond": JSONValue(settings.rate(.netMax)?.bitsPerSecond),
-        "sentBytes": JSONValue(link?.sentBytes), "receivedBytes": JSONValue(link?.receivedBytes),
-        "sentPackets": JSONValue(link?.sentPackets),
-        "receivedPackets": JSONValue(link?.receivedPackets),
-        "droppedPackets": JSONValue(link?.droppedPackets),
-      ]),
-      "pressure": .object([
-        "cpu": pressure(group, "cpu"), "memory": pressure(group, "memory"),
-        "io": pressure(group, "io"),
-      ]),
-    ])
-  }
-
-  /// Percent of the last ten seconds in which some process waited (psi.rst, "some avg10").
-  private func pressure(_ group: Cgroup, _ kind: String) -> JSONValue {
-    // Absent where the kernel has no pressure accounting, or the slice does not run.
-    guard let text = try? group.read("\(kind).pressure"),
-      let field = text.split(separator: " ").first(where: { $0.hasPrefix("avg10=") }),
-      let percent = Double(field.dropFirst(6))
-    else { return .null }
-    return .number(percent)
-  }
-}
-
-/// A cgroup file with one figure; nil where it is absent or says `max`.
-enum CgroupFigure {
-  static func read(_ group: Cgroup, _ file: String) -> UInt64? {
-    (try? group.read(file)).flatMap { UInt64($0) }
-  }
-}
-
-/// A cgroup file of `NAME VALUE` lines; empty where it is absent.
-struct KeyedFile {
-  private var values: [Substring: UInt64] = [:]
-
-  init(_ group: Cgroup, _ file: String) {
-    for line in ((try? group.read(file)) ?? "").split(separator: "\n") {
-      let words = line.split(separator: " ")
-      if words.count == 2, let value = UInt64(words[1]) { values[words[0]] = value }
+    func weight(_ key: Key) -> UInt64 { settings.count(key) ?? 100 }
+    func share(_ key: Key, of total: UInt64) -> Double? {
+      guard record.run?.paused == false, total > 0 else { return nil }
+      return Double(weight(key)) / Double(total)
     }
-  }
-
-  subscript(name: String) -> UInt64? { values[Substring(name)] }
-}
-
-/// io.stat, added up over all devices.
-struct IOStatistics {
-  var read: UInt64?
-  var written: UInt64?
-
-  init(_ group: Cgroup) {
-    guard let text = try? group.read("io.stat") else { return }  // no io controller
-    read = 0
-    written = 0
-    for word in text.split(whereSeparator: { $0 == " " || $0 == "\n" }) {
-      if word.hasPrefix("rbytes=") { read! += UInt64(word.dropFirst(7)) ?? 0 }
-      if word.hasPrefix("wbytes=") { written! += UInt64(word.dropFirst(7)) ?? 0 }
+    json.object("cpu") {
+      $0.member("weight", weight(.cpuWeight))
+      $0.member("share", share(.cpuWeight, of: totals.cpuWeight))
+      $0.member("maxCores", settings.cpuMax.map { Double($0.millicores) / 1000 })
+      $0.member("usageCores", recentCores(record))
+      use.cgroup.writeProcessor(to: &$0)
     }
+    json.object("memory") {
+      $0.member("minBytes", settings.bytes(.memoryMin))
+      $0.member("lowBytes", settings.bytes(.memoryLow))
+      $0.member("highBytes", settings.bytes(.memoryHigh))
+      $0.member("maxBytes", settings.bytes(.memoryMax))
+      $0.member("swapMaxBytes", settings.bytes(.memorySwapMax))
+      use.cgroup.writeMemory(to: &$0)
+    }
+    json.object("pids") {
+      $0.member("max", settings.count(.pidsMax))
+      $0.member("current", use.cgroup.processes)
+    }
+    json.object("io") {
+      $0.member("weight", weight(.ioWeight))
+      $0.member("share", share(.ioWeight, of: totals.ioWeight))
+      use.cgroup.writeStorage(to: &$0)
+    }
+    json.object("disk") {
+      $0.member("maxBytes", settings.bytes(.diskMax))
+      $0.member("usedBytes", node.storageUse(record)?.usedBytes)
+    }
+    json.object("net") {
+      $0.member("weight", weight(.netWeight))
+      $0.member("share", nil as Double?)
+      $0.member("minBitsPerSecond", settings.rate(.netMin)?.bitsPerSecond)
+      $0.member("maxBitsPerSecond", settings.rate(.netMax)?.bitsPerSecond)
+      use.link.write(to: &$0)
+    }
+    json.object("pressure") { use.cgroup.writePressure(to: &$0) }
+  }
+
+  private func write(_ use: NodeUse, _ all: [SliceRecord], to json: inout JSONObjectWriter) {
+    let cores = all.compactMap(recentCores)
+    json.member("clockSeconds", Double(use.clockNanoseconds) / 1e9)
+    json.object("slices") {
+      $0.member("total", all.count)
+      $0.member("running", all.count { $0.run != nil })
+    }
+    json.object("cpu") {
+      $0.member("processors", use.processors)
+      $0.member("maxCores", use.maximumCores)
+      $0.member("usageCores", cores.isEmpty ? nil : cores.reduce(0, +))
+      use.cgroup.writeProcessor(to: &$0)
+    }
+    json.object("memory") {
+      $0.member("totalBytes", use.memoryBytes)
+      $0.member("maxBytes", use.maximumMemoryBytes)
+      use.cgroup.writeMemory(to: &$0)
+    }
+    json.object("pids") {
+      $0.member("max", use.maximumProcesses)
+      $0.member("current", use.cgroup.processes)
+    }
+    json.object("io") { use.cgroup.writeStorage(to: &$0) }
+    json.object("net") { use.link.write(to: &$0) }
+    json.object("pressure") { use.cgroup.writePressure(to: &$0) }
+  }
+
+  /// How many processors it has kept busy lately, where somebody has watched.
+  private func recentCores(_ record: SliceRecord) -> Double? {
+    (try? SliceName(record.name)).flatMap(node.recentCores)
   }
 }
 
-extension JSONValue {
-  /// An object with one more member.
-  func adding(_ key: String, _ value: JSONValue) -> JSONValue {
-    guard case .object(var members) = self else { return self }
-    members[key] = value
-    return .object(members)
+// MARK: - What is the same for a slice, a cgroup inside one, and the whole node
+
+extension CgroupUse {
+  fileprivate func writeProcessor(to json: inout JSONObjectWriter) {
+    json.member("usageSeconds", seconds(cpuMicroseconds))
+    json.member("throttledSeconds", seconds(throttledMicroseconds))
+    json.member("periods", periods)
+    json.member("throttledPeriods", throttledPeriods)
+  }
+
+  fileprivate func writeMemory(to json: inout JSONObjectWriter) {
+    json.member("currentBytes", memoryBytes)
+    json.member("peakBytes", memoryPeakBytes)
+    json.member("swapBytes", swapBytes)
+    json.member("oomKills", outOfMemoryKills)
+  }
+
+  fileprivate func writeStorage(to json: inout JSONObjectWriter) {
+    json.member("readBytes", readBytes)
+    json.member("writtenBytes", writtenBytes)
+    json.member("readOperations", readOperations)
+    json.member("writtenOperations", writtenOperations)
+  }
+
+  fileprivate func writePressure(to json: inout JSONObjectWriter) {
+    json.member("cpu", cpuPressure.recentPercent)
+    json.member("memory", memoryPressure.recentPercent)
+    json.member("io", ioPressure.recentPercent)
+    json.member("cpuSeconds", seconds(cpuPressure.totalMicroseconds))
+    json.member("memorySeconds", seconds(memoryPressure.totalMicroseconds))
+    json.member("ioSeconds", seconds(ioPressure.totalMicroseconds))
+  }
+
+  private func seconds(_ microseconds: UInt64?) -> Double? { microseconds.map { Double($0) / 1e6 } }
+}
+
+extension CgroupTree {
+  fileprivate func write(to json: inout JSONObjectWriter) {
+    json.member("name", name)
+    json.object("cpu") { use.writeProcessor(to: &$0) }
+    json.object("memory") { use.writeMemory(to: &$0) }
+    json.object("pids") { $0.member("current", use.processes) }
+    json.object("io") { use.writeStorage(to: &$0) }
+    json.object("pressure") { use.writePressure(to: &$0) }
+    json.array("children", children) { $0.write(to: &$1) }
+  }
+}
+
+extension LinkStatistics? {
+  fileprivate func write(to json: inout JSONObjectWriter) {
+    json.member("sentBytes", self?.sentBytes)
+    json.member("receivedBytes", self?.receivedBytes)
+    json.member("sentPackets", self?.sentPackets)
+    json.member("receivedPackets", self?.receivedPackets)
+    json.member("droppedPackets", self?.droppedPackets)
   }
 }

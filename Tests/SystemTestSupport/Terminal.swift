@@ -1,17 +1,18 @@
 import Descriptor
 import Glibc
-import SystemTestSupport
 
 /// A terminal with a program on it, from the side of who types and reads.
-final class Terminal {
+public final class Terminal {
   private let master: OwnedFD
   private let slave: OwnedFD
-  private let pid: pid_t
+  public let pid: pid_t
   private var status: Int32?
   /// What the program has written and `expect` not yet taken.
-  private(set) var screen: [UInt8] = []
+  public private(set) var screen: [UInt8] = []
 
-  init(_ arguments: [String], rows: UInt16 = 30, columns: UInt16 = 100) throws {
+  public init(
+    _ arguments: [String], rows: UInt16 = 30, columns: UInt16 = 100, environment: [String] = []
+  ) throws {
     // What posix_openpt(3) and its friends do; Swift can't import them.
     master = OwnedFD(
       adopting: try checked("open", "/dev/ptmx") {
@@ -26,7 +27,7 @@ final class Terminal {
     slave = OwnedFD(
       adopting: try checked("open", name) { open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) })
     Self.setSize(master.rawValue, rows, columns)
-    pid = try Self.spawn(arguments, on: name)
+    pid = try Self.spawn(arguments, environment, on: name)
   }
 
   deinit {
@@ -35,15 +36,21 @@ final class Terminal {
     waitpid(pid, nil, 0)
   }
 
-  func type(_ text: String) { type(Array(text.utf8)) }
+  /// As if somebody typed it.
+  public func type(_ text: String) { type(Array(text.utf8)) }
 
-  func type(_ bytes: [UInt8]) { _ = write(master.rawValue, bytes, bytes.count) }
+  public func type(_ bytes: [UInt8]) { _ = write(master.rawValue, bytes, bytes.count) }
 
-  func resize(rows: UInt16, columns: UInt16) { Self.setSize(master.rawValue, rows, columns) }
+  /// Signals the program: below `nsenter`, which passes nothing on, its child.
+  public func signal(_ number: Int32) {
+    kill(ProcessTable.children(of: pid).first ?? pid, number)
+  }
+
+  public func resize(rows: UInt16, columns: UInt16) { Self.setSize(master.rawValue, rows, columns) }
 
   /// Waits until `text` has been written, and takes all up to its end.
   @discardableResult
-  func expect(_ text: String, within seconds: Double = 20) throws -> String {
+  public func expect(_ text: String, within seconds: Double = 20) throws -> String {
     let wanted = Array(text.utf8)
     let deadline = MonotonicTime.now + seconds
     while true {
@@ -59,14 +66,14 @@ final class Terminal {
   }
 
   /// Types a line, and takes what comes until the next prompt.
-  func run(_ line: String, prompt: String = "# ") throws -> String {
+  public func run(_ line: String, prompt: String = "# ") throws -> String {
     type(line + "\r")
     try expect("\n")  // the echo
     return try expect(prompt)
   }
 
   /// Reads to the end; the exit status as a shell says it.
-  func end(within seconds: Double = 20) throws -> Int32 {
+  public func end(within seconds: Double = 20) throws -> Int32 {
     let deadline = MonotonicTime.now + seconds
     var raw: Int32 = 0
     while waitpid(pid, &raw, WNOHANG) != pid {
@@ -80,7 +87,7 @@ final class Terminal {
   }
 
   /// Input, output, control and local modes.
-  var modes: [UInt32] {
+  public var modes: [UInt32] {
     var settings = termios()
     tcgetattr(slave.rawValue, &settings)
     return [settings.c_iflag, settings.c_oflag, settings.c_cflag, settings.c_lflag]
@@ -108,7 +115,9 @@ final class Terminal {
   private static let (setLock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
 
   /// In a session of its own, whose first terminal to be opened becomes the controlling one.
-  private static func spawn(_ arguments: [String], on path: String) throws -> pid_t {
+  private static func spawn(
+    _ arguments: [String], _ more: [String], on path: String
+  ) throws -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -129,7 +138,7 @@ final class Terminal {
       &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | 0x80))
     var argv = arguments.map { strdup($0) } + [nil]
     defer { argv.forEach { free($0) } }
-    let environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"]
+    let environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"] + more
     var variables = environment.map { strdup($0) } + [nil]
     defer { variables.forEach { free($0) } }
     var pid: pid_t = 0
