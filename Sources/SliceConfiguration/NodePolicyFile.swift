@@ -24,6 +24,8 @@ public enum NodePolicyFile {
     try readNetwork(root.takeTable("network"), into: &policy)
     try readIDs(root.takeTable("ids"), into: &policy)
     try readStorage(root.takeTable("storage"), into: &policy)
+    policy.total = try readTotal(root.takeTable("total"))
+    policy.reserve = try readReserve(root.takeTable("reserve"))
     try root.finish()
     return policy
   }

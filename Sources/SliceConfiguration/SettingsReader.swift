@@ -66,7 +66,7 @@ struct SettingsReader {
 extension TOMLValue {
   /// The value as `--set` would be given it; nil when its type makes no sense for the form, or for
   /// an empty string: that is a template gone wrong more often than a wish for the default.
-  fileprivate func settingText(for form: Key.Form) -> String? {
+  func settingText(for form: Key.Form) -> String? {
     switch (content, form) {
     case (.string(let text), _):
       // The longest value anybody can mean; also keeps messages readable.

@@ -17,6 +17,8 @@ public struct NodePolicy: Sendable, Hashable {
   public var storageImage: ByteSize?
   /// Reserve all of the image on the disk at once.
   public var storagePreallocate: Bool
+  public var total: Total
+  public var reserve: Reserve
 
   /// 172.31.128.0/17 serves 32,765 slices and is rarely used by sites; the ids lie in the upper part of what
   /// systemd sets aside for containers (524288…1879048191, systemd's UIDS-GIDS document).
@@ -30,6 +32,8 @@ public struct NodePolicy: Sendable, Hashable {
     nameServers = []
     storageImage = nil
     storagePreallocate = false
+    total = Total()
+    reserve = Reserve()
   }
 }
 

@@ -200,6 +200,9 @@ public struct ProcessorSet: Sendable, Hashable {
     ranges = merged
   }
 
+  /// How many processors there are in it.
+  public var count: Int { ranges.reduce(0) { $0 + $1.count } }
+
   /// Whether every processor of this set is in `other`.
   public func isSubset(of other: ProcessorSet) -> Bool {
     ranges.allSatisfy { range in

@@ -124,7 +124,8 @@ public enum NetworkMode: String, Sendable, Hashable, CaseIterable, Codable {
 }
 
 extension Settings.Value {
-  init?(_ text: String, form: Key.Form) {
+  /// What a person wrote; nil when it does not fit the form.
+  public init?(_ text: String, form: Key.Form) {
     switch form {
     case .count(let range):
       guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt64(text),

@@ -33,6 +33,26 @@ import Testing
     #expect(policy == expected)
   }
 
+  @Test func readsTotalsAndReserve() throws {
+    let policy = try NodePolicyFile.parse(
+      text: """
+        [total]
+        cpu = "350%"
+        memory = "20G"
+        pids = 20000
+        disk = "200G"
+        [reserve]
+        cpu = 0.5
+        memory = 536870912
+        """, fileName: "node.toml")
+    #expect(policy.total.cpu == CPUAmount("3.5"))
+    #expect(policy.total.memory == ByteSize("20G"))
+    #expect(policy.total.pids == 20_000)
+    #expect(policy.total.disk == ByteSize("200G"))
+    #expect(policy.reserve.cpu == CPUAmount("50%"))
+    #expect(policy.reserve.memory == ByteSize("512M"))
+  }
+
   @Test(arguments: [(65_536, 65_534), (4_294_836_224, 1), (131_072, 1)])
   func acceptsTheBoundsOfIDs(first: Int, ranges: Int) throws {
     let policy = try NodePolicyFile.parse(
@@ -81,6 +101,14 @@ import Testing
     BadText(
       "[ids]\nfirst = 4294836224", "2:9: ids.first: 8192 ranges of 65536 ids do not fit above it",
       hint: "at most 1"),
+    BadText(
+      "[total]\ncpu = \"0%\"", "2:7: total.cpu: expected an amount of processors such as 150%"),
+    BadText("[total]\nmemory = \"1K\"", "2:10: total.memory: expected a size such as 256M"),
+    BadText("[total]\npids = 0", "2:8: total.pids: expected a whole number from 16 to 4194304"),
+    BadText("[total]\ndisk = true", "2:8: total.disk: expected a size"),
+    BadText("[total]\nmem = 1", "2:1: unknown key 'total.mem'", hint: "known here: cpu, memory"),
+    BadText("[reserve]\npids = 5", "2:1: unknown key 'reserve.pids'", hint: "known here"),
+    BadText("[reserve]\nmemory = -1", "2:10: reserve.memory: expected a size"),
     BadText("a b", "1:3: syntax error"),
   ])
   func refuses(bad: BadText) {

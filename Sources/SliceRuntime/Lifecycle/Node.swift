@@ -34,6 +34,8 @@ public final class Node: Sendable {
   public let cgroup: NodeCgroup
   public let storage: SliceStorage
   public var device: BlockDevice? { storage.device }
+  /// What all slices have together.
+  public let capacity: NodeCapacity
 
   let store: RecordStore
   let environment: SliceEnvironment
@@ -59,6 +61,7 @@ public final class Node: Sendable {
     self.layout = layout
     self.policy = policy
     self.notify = notify
+    capacity = try policy.capacity(of: HostFacts.read())
     try Self.makeDirectories(layout)
     cgroup = try NodeCgroup(path: cgroupPath)
     storage = try SliceStorage(layout: layout, policy: policy)
