@@ -26,6 +26,9 @@ public enum NodePolicyFile {
     try readStorage(root.takeTable("storage"), into: &policy)
     policy.total = try readTotal(root.takeTable("total"))
     policy.reserve = try readReserve(root.takeTable("reserve"))
+    policy.defaults = try readDefaults(root.take("defaults"))
+    policy.owners = try readOwners(root.take("owners"))
+    policy.lease = try readLease(root.takeTable("lease"))
     try root.finish()
     return policy
   }
@@ -98,7 +101,7 @@ public enum NodePolicyFile {
   }
 
   /// What useradd(8) makes: also keeps a misplaced path or list out.
-  private static func isGroupName(_ text: String) -> Bool {
+  static func isGroupName(_ text: String) -> Bool {
     guard let first = text.utf8.first, text.utf8.count <= 32 else { return false }
     let isLetter = { (byte: UInt8) in
       (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || byte == UInt8(ascii: "_")

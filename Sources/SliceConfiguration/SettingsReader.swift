@@ -3,12 +3,16 @@ import SliceModel
 /// Reads the settings of a slice.toml: a key's dots are TOML's tables, so that `[memory.swap] max`,
 /// `memory.swap.max` and `"memory.swap.max"` are the same.
 struct SettingsReader {
+  /// What stands before every path: `defaults.` in node.toml.
+  private let base: String
   private(set) var settings = Settings()
   private var locations: [Key: SourceLocation] = [:]
 
-  /// Reads one member of the top-level table and all below it.
+  init(below base: String = "") { self.base = base }
+
+  /// Reads one member of the table and all below it.
   mutating func read(_ member: TOMLMember) throws(SliceError) {
-    let path = member.value.path
+    let path = String(member.value.path.dropFirst(base.count))
     if let key = Key(rawValue: path) {
       try set(key, from: member)
     } else if Self.groups.contains(path) {
@@ -47,8 +51,8 @@ struct SettingsReader {
   }
 
   private func unknown(_ member: TOMLMember) -> SliceError {
-    let fields = SliceFile.Field.allCases.map(\.rawValue)
-    let path = member.value.path
+    let fields = base.isEmpty ? SliceFile.Field.allCases.map(\.rawValue) : []
+    let path = String(member.value.path.dropFirst(base.count))
     if fields.contains(member.name) {
       return member.unknown(
         suggestion: nil, otherwise: "write '\(member.name)' above the first [table]")

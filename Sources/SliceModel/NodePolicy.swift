@@ -19,6 +19,11 @@ public struct NodePolicy: Sendable, Hashable {
   public var storagePreallocate: Bool
   public var total: Total
   public var reserve: Reserve
+  /// Settings of a slice that does not say otherwise.
+  public var defaults: Settings
+  /// In the order of the file.
+  public var owners: [OwnerRule]
+  public var lease: LeaseTerms
 
   /// 172.31.128.0/17 serves 32,765 slices and is rarely used by sites; the ids lie in the upper part of what
   /// systemd sets aside for containers (524288…1879048191, systemd's UIDS-GIDS document).
@@ -34,6 +39,9 @@ public struct NodePolicy: Sendable, Hashable {
     storagePreallocate = false
     total = Total()
     reserve = Reserve()
+    defaults = Settings()
+    owners = []
+    lease = LeaseTerms()
   }
 }
 

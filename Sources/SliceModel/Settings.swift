@@ -41,6 +41,11 @@ public struct Settings: Sendable, Hashable {
     values[key] = value
   }
 
+  /// Takes `keys` that are not set here from `other`.
+  public mutating func fill(_ keys: [Key], from other: Settings) {
+    for key in keys where values[key] == nil { values[key] = other.values[key] }
+  }
+
   /// Applies `KEY=VALUE` texts in order.
   public mutating func apply(_ assignments: [String]) throws(SliceError) {
     for assignment in assignments {

@@ -19,6 +19,22 @@ enum Accounts {
     fields("/etc/passwd") { $0[2] == "\(id)" }.map { String($0[0]) } ?? "\(id)"
   }
 
+  /// Names of the groups that a user is in.
+  ///
+  /// - Parameter group: the primary one of a user that the host's files do not know. Of others theirs
+  ///   counts, so that nobody chooses bounds by the group that a program runs with.
+  static func groups(of user: String, otherwise group: UInt32) -> Set<String> {
+    let primary = fields("/etc/passwd") { $0[0] == user }.map { String($0[3]) } ?? "\(group)"
+    var names: Set<String> = []
+    _ = fields("/etc/group") { entry in
+      if entry[2] == primary || entry[3].split(separator: ",").contains(where: { $0 == user }) {
+        names.insert(String(entry[0]))
+      }
+      return false
+    }
+    return names
+  }
+
   /// Whether a user is in the group, by membership or as its primary one.
   static func isMember(_ user: String, primaryGroup: UInt32, of group: String) -> Bool {
     guard let entry = fields("/etc/group", { $0[0] == group }) else { return false }
