@@ -194,6 +194,17 @@ public enum SetCall {
   }
 }
 
+public enum RenewCall {
+  public struct Parameters: Sendable, Codable {
+    public var name: String
+    public var milliseconds: UInt64?
+    public init(name: String, milliseconds: UInt64?) {
+      self.name = name
+      self.milliseconds = milliseconds
+    }
+  }
+}
+
 public enum StopAllCall {
   public struct Reply: Sendable, Codable {
     public var stopped: Int
@@ -270,6 +281,13 @@ public enum SharesCall {
       self.name = name
       self.tree = tree
     }
+  }
+}
+
+public enum OffersCall {
+  public struct Reply: Sendable, Codable {
+    public var offers: JSONValue
+    public init(offers: JSONValue) { self.offers = offers }
   }
 }
 

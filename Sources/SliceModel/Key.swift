@@ -69,6 +69,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case quota
     /// The way the slice is built; needs nothing beyond what every slice needs.
     case construction
+    /// The supervisor, which stops and removes the slice.
+    case supervisor
     /// Nothing yet: a request for it is refused as unenforceable.
     case nothing
   }
@@ -105,9 +107,10 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .pidsMax: .controller("pids")
     case .ioWeight, .ioReadMax, .ioWriteMax, .ioReadIopsMax, .ioWriteIopsMax: .controller("io")
     case .netMode: .construction
+    case .lease: .supervisor
     case .diskMax, .diskFilesMax: .quota
     case .netWeight, .netMin, .netMax, .netInMax, .netPublish, .netPorts,
-      .rawAllow, .lease, .grantObserve, .grantNest, .grantNetAdmin:
+      .rawAllow, .grantObserve, .grantNest, .grantNetAdmin:
       .nothing
     }
   }

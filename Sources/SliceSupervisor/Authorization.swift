@@ -9,6 +9,8 @@ struct Authorization: Sendable {
   /// A caller as the kernel named it (SO_PEERCRED).
   struct Subject: Sendable {
     let caller: Caller
+    /// The group that the caller's program runs with.
+    let group: UInt32
     let isAdministrator: Bool
   }
 
@@ -18,7 +20,8 @@ struct Authorization: Sendable {
       peer.uid == 0
       || adminGroup.map { Accounts.isMember(name, primaryGroup: peer.gid, of: $0) } ?? false
     return Subject(
-      caller: Caller(user: peer.uid, name: name), isAdministrator: isAdministrator)
+      caller: Caller(user: peer.uid, name: name), group: peer.gid,
+      isAdministrator: isAdministrator)
   }
 }
 

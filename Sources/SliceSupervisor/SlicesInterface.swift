@@ -28,6 +28,7 @@ struct SlicesInterface: VarlinkInterface {
     case resume = "Resume"
     case destroy = "Destroy"
     case set = "Set"
+    case renew = "Renew"
     case stopAll = "StopAll"
     case list = "List"
     case inspect = "Inspect"
@@ -35,6 +36,7 @@ struct SlicesInterface: VarlinkInterface {
     case events = "Events"
     case wait = "Wait"
     case shares = "Shares"
+    case offers = "Offers"
     case execute = "Execute"
     case signalExecution = "SignalExecution"
     case imageList = "ImageList"
@@ -67,6 +69,7 @@ struct SlicesInterface: VarlinkInterface {
     case .resume: try request.setPaused(false)
     case .destroy: try request.destroy()
     case .set: try request.set()
+    case .renew: try request.renew()
     case .stopAll: try request.stopAll()
     case .list: try request.list()
     case .inspect: try request.inspect()
@@ -74,6 +77,7 @@ struct SlicesInterface: VarlinkInterface {
     case .events: try request.events()
     case .wait: try request.wait()
     case .shares: try request.shares()
+    case .offers: try request.offers()
     case .execute: try request.execute()
     case .signalExecution: try request.signalExecution()
     case .imageList: try request.imageList()

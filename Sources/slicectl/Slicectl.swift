@@ -30,14 +30,14 @@ struct Slicectl: ParsableCommand {
         name: "Life cycle",
         subcommands: [
           Create.self, Start.self, Stop.self, Restart.self, Kill.self, Pause.self, Resume.self,
-          SetKeys.self, Destroy.self, StopAll.self,
+          SetKeys.self, Renew.self, Destroy.self, StopAll.self,
         ]),
       CommandGroup(name: "Inside", subcommands: [Enter.self, Exec.self]),
       CommandGroup(
         name: "Looking",
         subcommands: [
-          List.self, Inspect.self, Shares.self, Top.self, Metrics.self, Logs.self, Events.self,
-          Wait.self,
+          List.self, Inspect.self, Shares.self, Top.self, Metrics.self, Offers.self, Logs.self,
+          Events.self, Wait.self,
         ]),
       CommandGroup(name: "Images and host", subcommands: [Image.self, Doctor.self]),
     ])

@@ -81,6 +81,13 @@ import Testing
   }
 
   @Test(arguments: [
+    (0, "over"), (-5, "over"), (0.1, "in 1s"), (59.5, "in 1m"), (86_400 * 30 - 0.2, "in 30d"),
+  ])
+  func distances(seconds: Double, text: String) {
+    #expect(Timestamp(unixSeconds: seconds).distance(from: Timestamp(unixSeconds: 0)) == text)
+  }
+
+  @Test(arguments: [
     (0, "now"), (-5, "now"), (1, "1s"), (59.9, "59s"), (60, "1m"), (3600, "1h"),
     (169_200, "47h"), (172_800, "2d"), (34_560_000, "400d"),
   ])

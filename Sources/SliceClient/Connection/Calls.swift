@@ -58,6 +58,19 @@ extension Supervisor {
       "Set", SetCall.Parameters(name: name.text, changes: changes), returning: SetCall.Reply.self)
   }
 
+  /// - Parameter length: from now; nil for the length of its lease.
+  public func renew(_ name: SliceName, for length: TimeSpan?) throws(SliceError) -> SliceSummary {
+    try call(
+      "Renew", RenewCall.Parameters(name: name.text, milliseconds: length?.milliseconds),
+      returning: SliceReply.self
+    ).slice
+  }
+
+  /// What the caller could still get.
+  public func offers() throws(SliceError) -> JSONValue {
+    try call("Offers", returning: OffersCall.Reply.self, timeout: Self.promptly).offers
+  }
+
   /// - Returns: how many slices were ended.
   public func stopAll() throws(SliceError) -> Int {
     try call("StopAll", returning: StopAllCall.Reply.self).stopped

@@ -78,6 +78,13 @@ public struct Timestamp: Sendable, Hashable {
 }
 
 extension Timestamp {
+  /// When it is, as seen at `now`: `in 3d`; `over` for what is past. A second that has begun counts
+  /// whole: what is set to three days is said to be in 3d.
+  public func distance(from now: Timestamp) -> String {
+    guard unixSeconds > now.unixSeconds else { return "over" }
+    return "in " + now.age(at: Timestamp(unixSeconds: unixSeconds + 1))
+  }
+
   /// How long before `now` it was, in one unit: `12s`, `5m`, `3h`, `20d`. `now` for what is less
   /// than a second ago or, by clocks that disagree, still to come.
   public func age(at now: Timestamp) -> String {

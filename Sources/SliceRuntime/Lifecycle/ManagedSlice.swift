@@ -19,6 +19,8 @@ public final class ManagedSlice: Sendable {
     var process: PidFD?
     /// How often in a row its slice-init was killed.
     var revivals: UInt32 = 0
+    /// What a change under way will make of the settings.
+    var pending: Settings?
     /// While it is being stopped: when its grace is over, on the monotonic clock.
     var graceEnds: UInt64?
   }
@@ -40,6 +42,19 @@ public final class ManagedSlice: Sendable {
 
   /// slice-init, while the slice runs.
   var process: PidFD? { state.withLock { $0.process } }
+
+  var lease: Lease? { state.withLock { $0.record.lease } }
+
+  /// What it holds of the node.
+  var holding: Holding {
+    state.withLock {
+      Holding(
+        owner: $0.record.owner, settings: $0.record.spec.settings, pending: $0.pending)
+    }
+  }
+
+  /// Claims what a change will need; nil: it is through. The gate is held.
+  func claim(_ settings: Settings?) { state.withLock { $0.pending = settings } }
 
   func update(_ change: (inout SliceRecord) -> Void) {
     state.withLock { change(&$0.record) }

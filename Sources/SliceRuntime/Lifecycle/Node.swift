@@ -46,6 +46,7 @@ public final class Node: Sendable {
   let nodeMemory = Mutex(NodeMemory())
   /// Held while the floors are summed up and written, so that the newest sum is the last.
   private let floors = Mutex<Void>(())
+  let leases: LeaseKeeper
   let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
@@ -73,9 +74,11 @@ public final class Node: Sendable {
       layout: layout, policy: policy, cgroup: cgroup, images: images, storage: storage)
     watcher = try EndWatcher()
     memory = try MemoryWatch()
+    leases = LeaseKeeper(terms: policy.lease)
     table = Mutex([:])
     try recover(records, orphans: orphans)
     try startWatching()
+    try startKeepingLeases()
   }
 
   private static func makeDirectories(_ layout: NodeLayout) throws(SliceError) {
@@ -134,13 +137,21 @@ public final class Node: Sendable {
   // MARK: - Life cycle
 
   /// Builds a slice and, if asked, starts it. On failure nothing of it is left.
+  ///
+  /// - Parameter bounds: what the caller may have; nil for who is not bound.
   public func create(
-    _ name: SliceName, spec: SliceSpec, caller: Caller, start: Bool
+    _ name: SliceName, spec asked: SliceSpec, caller: Caller, within bounds: OwnerBounds? = nil,
+    start: Bool
   ) throws(SliceError) -> SliceRecord {
-    try spec.validate()
+    try asked.validate()
+    var spec = asked
+    spec.settings = try policy.completed(asked.settings, within: bounds)
+    try requireProcessors(spec.settings)
     let unenforced = try enforcement(of: spec)
     let image = try images.resolve(spec.image).identity
-    let (slice, number) = try reserve(name) { number in
+    try bounds?.admit(
+      image: spec.image, names: images.stored(spec.image)?.names ?? [spec.image])
+    let (slice, number) = try reserve(name, within: bounds) { number in
       SliceRecord(
         name: name, owner: caller.user, ownerName: caller.name, createdAt: Clock.now, spec: spec,
         image: image, number: number, unenforced: unenforced)
@@ -153,6 +164,7 @@ public final class Node: Sendable {
         // One of both puts it on record; until then a crash leaves an orphan, which the next start
         // removes. Writing twice would cost as much as the rest of the creation.
         if start { try launch(slice, by: caller.name) } else { try save(slice) }
+        leases.look()
         return slice.record
       } catch {
         let leftovers = discard(slice)
@@ -189,6 +201,7 @@ public final class Node: Sendable {
   ) throws(SliceError) -> SliceRecord {
     slice.shortenGrace(milliseconds: UInt64(grace))
     return try perform("restart", slice) { () throws(SliceError) in
+      try requireLease(slice)
       try halt(slice, graceMilliseconds: grace, by: user)
       try launch(slice, by: user)
     }
@@ -230,31 +243,47 @@ public final class Node: Sendable {
         }
         try halt(slice, graceMilliseconds: 0, by: user)
       }
-      let leftovers = discard(slice)
-      guard leftovers.isEmpty else {
-        throw SliceError(.failed, "not everything could be removed").leaving(leftovers)
-      }
-      report(slice, "destroyed", by: user)
+      try remove(slice, by: user)
     }
+  }
+
+  /// Removes a slice that does not run. The gate is held.
+  func remove(_ slice: ManagedSlice, by user: String) throws(SliceError) {
+    let leftovers = discard(slice)
+    guard leftovers.isEmpty else {
+      throw SliceError(.failed, "not everything could be removed").leaving(leftovers)
+    }
+    report(slice, "destroyed", by: user)
   }
 
   /// Changes settings and restart policy, all or nothing. Says what had to be reclaimed first for a
   /// lower memory.max.
+  ///
+  /// - Parameter bounds: what the slice's owner may have; nil for who is not bound.
   public func set(
-    _ slice: ManagedSlice, changes: [String: String], by user: String
+    _ slice: ManagedSlice, changes: [String: String], by user: String,
+    within bounds: OwnerBounds? = nil
   ) throws(SliceError) -> (SliceRecord, MemoryReclaim?) {
     var reclaim: MemoryReclaim?
     let record = try perform("set", slice) { () throws(SliceError) in
-      let change = try SettingsChange(slice.record, changes)
+      let change = try SettingsChange(slice.record, changes, policy, within: bounds)
+      if change.spec.settings.cpuSet != slice.record.spec.settings.cpuSet {
+        try requireProcessors(change.spec.settings)
+      }
       let restartChanges = change.spec.restart != slice.record.spec.restart
       if slice.record.run != nil, restartChanges { _ = try slice.requireRunning() }
       let unenforced = try enforcement(of: change.spec)
       let before = slice.record
       try environment.requireRoom(for: change.spec.settings, of: before)
+      try claim(change.spec.settings, for: slice, within: bounds)
+      defer { slice.claim(nil) }
       reclaim = try apply(change.spec, insteadOf: before.spec, to: slice)
       slice.update {
         $0.spec = change.spec
         $0.unenforced = unenforced
+        if change.setsLease {
+          $0.lease = change.spec.settings.lease.map { Lease($0, from: Clock.now) }
+        }
       }
       do throws(SliceError) {
         try protectFloors()
@@ -263,12 +292,14 @@ public final class Node: Sendable {
         slice.update {
           $0.spec = before.spec
           $0.unenforced = before.unenforced
+          $0.lease = before.lease
         }
         try protectFloors()
         _ = try apply(before.spec, insteadOf: change.spec, to: slice)
         throw error
       }
       report(slice, "changed", by: user, changes)
+      leases.look()
     }
     return (record, reclaim)
   }
@@ -398,7 +429,7 @@ public final class Node: Sendable {
 
   func save(_ slice: ManagedSlice) throws(SliceError) { try slice.save(store.save) }
 
-  private func perform(
+  func perform(
     _ verb: String, _ slice: ManagedSlice, _ body: () throws(SliceError) -> Void
   ) throws(SliceError) -> SliceRecord {
     try slice.gate.run(verb, on: slice.name) { () throws(SliceError) in
@@ -409,7 +440,7 @@ public final class Node: Sendable {
   }
 
   /// A slice may have been destroyed while somebody waited for its gate.
-  private func requireExistence(_ slice: ManagedSlice) throws(SliceError) {
+  func requireExistence(_ slice: ManagedSlice) throws(SliceError) {
     guard table.withLock({ $0[slice.name] === slice }) else {
       throw SliceError(.noSuchSlice, "there is no slice '\(slice.name)' any more")
     }
@@ -436,23 +467,26 @@ public final class Node: Sendable {
           ?? "'slicectl doctor' names the remedy; --allow-unenforced goes without")
   }
 
-  /// Enters the name into the table, with the smallest free number.
+  /// Enters the name into the table, with the smallest free number, if the node and the owner's bounds
+  /// have room for it: judged and entered under one lock, so that nothing is given twice.
   private func reserve(
-    _ name: SliceName, _ make: (Int) -> SliceRecord
+    _ name: SliceName, within bounds: OwnerBounds?, _ make: (Int) -> SliceRecord
   ) throws(SliceError) -> (ManagedSlice, Int) {
-    let capacity = environment.capacity
+    let room = environment.capacity
     return try table.withLock { (table) throws(SliceError) in
       guard table[name] == nil else {
         throw SliceError(
           .failed, "a slice '\(name)' exists already", hint: "choose another name")
       }
       let taken = Set(table.values.map { $0.record.number })
-      guard let number = (0..<capacity).first(where: { !taken.contains($0) }) else {
+      guard let number = (0..<room).first(where: { !taken.contains($0) }) else {
         throw SliceError(
-          .failed, "all \(capacity) addresses and id ranges of this node are in use",
+          .failed, "all \(room) addresses and id ranges of this node are in use",
           hint: "enlarge pool4 or ids in /etc/slices/node.toml, or destroy a slice")
       }
       let slice = ManagedSlice(make(number), layout: layout.slice(name))
+      try admission(beside: slice, in: table).admit(
+        slice.record.spec.settings, owner: slice.record.owner, within: bounds)
       table[name] = slice
       return (slice, number)
     }
@@ -460,6 +494,7 @@ public final class Node: Sendable {
 
   /// Starts a slice that does not run. The gate is held.
   func launch(_ slice: ManagedSlice, by user: String) throws(SliceError) {
+    try requireLease(slice)
     do {
       let defaults = images.defaults(of: slice.record.image)
       let (process, run) = try environment.start(slice.record, defaults: defaults)
@@ -481,7 +516,7 @@ public final class Node: Sendable {
   }
 
   /// Stops a slice, if it runs, and waits until it is gone. The gate is held.
-  private func halt(
+  func halt(
     _ slice: ManagedSlice, graceMilliseconds grace: UInt32, by user: String
   ) throws(SliceError) {
     slice.update {

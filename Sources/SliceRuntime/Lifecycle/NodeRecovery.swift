@@ -28,7 +28,9 @@ extension Node {
       } else {
         slice.conclude(.signaled(SIGKILL), reason: "the host was restarted")
         try store.save(slice.record)
-        if record.wanted == .running { restart.append(slice) }
+        if record.wanted == .running, record.lease?.isOver(at: Clock.now) != true {
+          restart.append(slice)
+        }
       }
     }
     try protectFloors()

@@ -19,6 +19,8 @@ public struct SliceRecord: Sendable, Hashable, Codable {
   public var number: Int
   /// Keys of the spec that this host does not enforce.
   public var unenforced: [String]
+  /// Nil: it lives until it is destroyed.
+  public var lease: Lease?
   /// Whether it should run: a reboot starts it again.
   public var wanted: Wanted
   /// The last start, while its processes may live.
@@ -71,6 +73,7 @@ public struct SliceRecord: Sendable, Hashable, Codable {
     self.number = number
     self.unenforced = unenforced
     wanted = .stopped
+    lease = spec.settings.lease.map { Lease($0, from: createdAt) }
   }
 
   /// Notes the end of the run, or with no status that none came about.

@@ -72,6 +72,8 @@ extension Request {
     if let tag = parameters.tag, tag.utf8.count > 256 || tag.utf8.contains(0) {
       throw SliceError(.usage, "the tag is too long")
     }
+    // Else an owner bound to some images could bring in any under one of their names.
+    try bounds?.admit(image: parameters.name, names: [parameters.name])
     let image = try ImageImport(store: node.images, sandbox: interface.unpack).run(
       form, tag: parameters.tag, archive: archive, name: parameters.name,
       owner: subject.caller.user, ownerName: userName

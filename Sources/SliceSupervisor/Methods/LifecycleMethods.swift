@@ -12,7 +12,9 @@ extension Request {
     let parameters = try call.parameters(as: CreateCall.Parameters.self)
     let name = try SliceName(parameters.name)
     try reply(
-      node.create(name, spec: parameters.spec, caller: subject.caller, start: parameters.start))
+      node.create(
+        name, spec: parameters.spec, caller: subject.caller, within: bounds,
+        start: parameters.start))
   }
 
   func start() throws {
@@ -63,7 +65,8 @@ extension Request {
   func set() throws {
     let parameters = try call.parameters(as: SetCall.Parameters.self)
     let slice = try authorizedSlice(parameters.name)
-    let (record, reclaim) = try node.set(slice, changes: parameters.changes, by: userName)
+    let (record, reclaim) = try node.set(
+      slice, changes: parameters.changes, by: userName, within: bounds)
     let notes = reclaim.map {
       "\(Readable.bytes($0.before - min($0.after, $0.before))) of memory were reclaimed first, and \(Readable.bytes($0.after)) are in use"
     }

@@ -15,7 +15,8 @@ struct SliceReports: Sendable {
       pid: record.run.map { Int($0.pid) }, ipv4: addresses?.ipv4.description,
       ipv6: addresses?.ipv6?.description, createdAt: Clock.text(record.createdAt),
       startedAt: (record.run?.startedAt).map(Clock.text),
-      restarts: status?.restarts ?? 0, lease: nil, unenforced: record.unenforced,
+      restarts: status?.restarts ?? 0, lease: (record.lease?.endsAt).map(Clock.text),
+      unenforced: record.unenforced,
       reason: record.reason)
   }
 
@@ -56,6 +57,7 @@ struct SliceReports: Sendable {
           uniqueKeysWithValues: Key.allCases.map {
             ($0.rawValue, JSONValue(spec.settings[$0]?.description))
           })),
+      "lease": lease(record.lease),
       "unenforced": .array(record.unenforced.map(JSONValue.string)),
       "network": .object([
         "mode": .string(spec.settings.networkMode.rawValue),
@@ -83,6 +85,17 @@ struct SliceReports: Sendable {
 
   private func cgroupPath(_ record: SliceRecord) -> String {
     node.cgroup.slices.path + "/" + record.name
+  }
+
+  private func lease(_ lease: Lease?) -> JSONValue {
+    guard let lease else { return .null }
+    let removal = lease.endedAt == nil ? nil : lease.next(node.policy.lease).at
+    return .object([
+      "endsAt": .string(Clock.text(lease.endsAt)),
+      "endedAt": JSONValue(lease.endedAt.map(Clock.text)),
+      "removedAt": JSONValue(removal.map(Clock.text)),
+      "lengthSeconds": JSONValue(Double(lease.lengthMilliseconds) / 1000),
+    ])
   }
 
   private func lastExit(_ record: SliceRecord) -> JSONValue {

@@ -15,6 +15,12 @@ struct Screen {
       now: Timestamp.now)
   }
 
+  /// How far off an RFC 3339 text is; the text itself when it is none, `-` for nil.
+  func distance(_ time: String?) -> String {
+    guard let time else { return "-" }
+    return Timestamp(time)?.distance(from: now) ?? time
+  }
+
   /// How long ago an RFC 3339 text was; the text itself when it is none, `-` for nil.
   func age(_ time: String?) -> String {
     guard let time else { return "-" }

@@ -88,7 +88,7 @@ struct ListReport: Report {
     return [
       slice.name, slice.state.rawValue, slice.owner, slice.image, slice.ipv4 ?? "-",
       slice.ipv6 ?? "-", isUp ? screen.age(slice.startedAt) : "-", screen.age(slice.createdAt),
-      "\(slice.restarts)", slice.lease ?? "-", note(slice),
+      "\(slice.restarts)", screen.distance(slice.lease), note(slice),
     ].map(\.escapedForTerminal)
   }
 
