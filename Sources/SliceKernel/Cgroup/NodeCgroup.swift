@@ -82,6 +82,28 @@ public struct NodeCgroup: Sendable {
     }
   }
 
+  /// Holds all slices together to these ceilings; nil: none. Where the kernel has no such controller
+  /// there is nothing to write.
+  ///
+  /// - Returns: the files that were missing for a ceiling that was asked.
+  public func bound(
+    cpu: CPUAmount?, memoryBytes: UInt64?, pids: UInt64?
+  ) throws(SystemError) -> [String] {
+    var missing: [String] = []
+    let quota = cpu.map { "\(CPUController.quota($0)) \(CPUController.period)" }
+    for (file, value) in [
+      ("cpu.max", quota), ("memory.max", memoryBytes.map { "\($0)" }),
+      ("pids.max", pids.map { "\($0)" }),
+    ] {
+      if slices.has(file) {
+        try slices.write(value ?? "max", to: file)
+      } else if value != nil {
+        missing.append(file)
+      }
+    }
+    return missing
+  }
+
   /// Hands the slices' floors down to them: of a cgroup the kernel protects no more than of each
   /// above it (cgroup-v2.rst, memory.min).
   ///

@@ -62,9 +62,11 @@ public final class Node: Sendable {
     self.layout = layout
     self.policy = policy
     self.notify = notify
-    capacity = try policy.capacity(of: HostFacts.read())
+    let host = try HostFacts.read()
+    capacity = try policy.capacity(of: host)
     try Self.makeDirectories(layout)
     cgroup = try NodeCgroup(path: cgroupPath)
+    try Self.holdCeilings(of: cgroup, capacity, policy, processors: host.processors.count)
     storage = try SliceStorage(layout: layout, policy: policy)
     store = RecordStore(layout: layout)
     let (records, orphans) = try store.load()
@@ -90,6 +92,31 @@ public final class Node: Sendable {
       for path in [layout.images, layout.slices, layout.stage, layout.running] {
         try Files.makeDirectory(path, mode: 0o700, existingIsFine: true)
       }
+    }
+  }
+
+  /// Has the kernel hold what all slices have together. A ceiling that the policy names and the kernel
+  /// can't hold stops the start; one that follows from the host's size is left out.
+  private static func holdCeilings(
+    of cgroup: NodeCgroup, _ capacity: NodeCapacity, _ policy: NodePolicy, processors: Int
+  ) throws(SliceError) {
+    let isWhole = capacity.millicores == UInt64(processors) * 1000
+    let missing = try reporting("hold the ceilings of all slices") { () throws(SystemError) in
+      try cgroup.bound(
+        cpu: isWhole ? nil : CPUAmount(millicores: capacity.millicores),
+        memoryBytes: capacity.memoryBytes, pids: capacity.pids)
+    }
+    let named = [
+      ("cpu.max", policy.total.cpu != nil || policy.reserve.cpu != nil),
+      ("memory.max", policy.total.memory != nil || policy.reserve.memory != nil),
+      ("pids.max", policy.total.pids != nil),
+    ]
+    let gaps = named.filter { $0.1 && missing.contains($0.0) }.map(\.0)
+    guard gaps.isEmpty || policy.allowUnenforced else {
+      throw SliceError(
+        .unenforceable,
+        "[total] and [reserve] of the node's policy need \(gaps.joined(separator: ", ")), which this kernel's cgroup v2 does not have",
+        hint: "'slicectl doctor' names the remedy; allow-unenforced = true goes without")
     }
   }
 

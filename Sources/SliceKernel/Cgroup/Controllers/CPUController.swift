@@ -4,13 +4,16 @@ import SliceModel
 struct CPUController: CgroupController {
   let name = "cpu"
   /// Microseconds; the kernel's default. A quota is enforced over each such period.
-  private let period: UInt64 = 100_000
+  static let period: UInt64 = 100_000
+
+  /// Microseconds in each period.
+  static func quota(_ amount: CPUAmount) -> UInt64 { amount.millicores * period / 1000 }
 
   func values(_ settings: Settings, device: BlockDevice?) -> [CgroupSetting] {
-    let quota = settings.cpuMax.map { "\($0.millicores * period / 1000)" } ?? "max"
+    let quota = settings.cpuMax.map { "\(Self.quota($0))" } ?? "max"
     return [
       CgroupSetting(.cpuWeight, "cpu.weight", "\(settings.count(.cpuWeight) ?? 100)"),
-      CgroupSetting(.cpuMax, "cpu.max", "\(quota) \(period)"),
+      CgroupSetting(.cpuMax, "cpu.max", "\(quota) \(Self.period)"),
     ]
   }
 }
