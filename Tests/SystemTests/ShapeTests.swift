@@ -6,7 +6,7 @@ import Testing
 @Suite(.requiresSlices) struct ShapeTests {
   private static let summary: Set<String> = [
     "name", "owner", "state", "image", "pid", "ipv4", "ipv6", "createdAt", "startedAt", "restarts",
-    "lease", "unenforced",
+    "lease", "unenforced", "reason",
   ]
 
   @Test func slicesHaveEveryKey() throws {
@@ -42,7 +42,7 @@ import Testing
       #expect(waited.status == 0)
       let wait = try node.slicectl("--json", "wait", "web")
       let value = try JSONValue(parsing: wait.outputBytes)
-      #expect(value.keys == ["name", "exitCode", "signal"])
+      #expect(value.keys == ["name", "exitCode", "signal", "reason"])
       #expect(value["exitCode"] == .null)
       #expect(value["signal"] == .integer(15))
       #expect(try node.json("destroy", "web").array == [.object(["name": .string("web")])])

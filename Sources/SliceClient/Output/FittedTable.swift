@@ -1,5 +1,5 @@
-/// Aligned columns that give way: on a narrow terminal titles become short, the first column is cut,
-/// and whole columns are left out, the least important first, so that no line wraps.
+/// Aligned columns that give way: on a narrow terminal titles become short, columns move together, the
+/// first one is cut, and whole columns are left out, the least important first, so that no line wraps.
 public struct FittedTable: Sendable {
   public struct Column: Sendable {
     let title: String
@@ -22,21 +22,17 @@ public struct FittedTable: Sendable {
 
   private let columns: [Column]
   private let rows: [[String]]
-  private let gap: Int
   /// Cells that the texts of each column take, without its title.
   private let textWidths: [Int]
 
   /// Below this the first column is cut only where the terminal has no room for more.
   private static let narrowestName = 8
 
-  /// - Parameters:
-  ///   - rows: each has one text a column; control characters must be escaped already.
-  ///   - gap: blanks between columns.
-  public init(columns: [Column], rows: [[String]], gap: Int = 2) {
+  /// - Parameter rows: each has one text a column; control characters must be escaped already.
+  public init(columns: [Column], rows: [[String]]) {
     precondition(rows.allSatisfy { $0.count == columns.count }, "a row with holes")
     self.columns = columns
     self.rows = rows
-    self.gap = gap
     textWidths = columns.indices.map { column in
       rows.reduce(0) { max($0, $1[column].cells) }
     }
@@ -57,6 +53,8 @@ public struct FittedTable: Sendable {
 
   private struct Layout {
     var isShort: Bool
+    /// Blanks between columns.
+    var gap: Int
     /// Index and width of each column that is shown.
     var columns: [(index: Int, width: Int)]
   }
@@ -64,21 +62,22 @@ public struct FittedTable: Sendable {
   private func layout(_ width: Int?) -> Layout {
     let all = Array(columns.indices)
     for isShort in [false, true] {
-      let layout = Layout(isShort: isShort, columns: all.map { ($0, self.width($0, isShort)) })
+      let layout = Layout(
+        isShort: isShort, gap: 2, columns: all.map { ($0, self.width($0, isShort)) })
       guard let width, total(layout) > width else { return layout }
     }
     return narrow(width ?? 0)
   }
 
-  /// With short titles, and as many ranks as there is room for.
+  /// With short titles, close together, and as many ranks as there is room for.
   private func narrow(_ width: Int) -> Layout {
     let wanted = self.width(0, true)
     let name = min(wanted, max(Self.narrowestName, width / 4))
-    var chosen = Layout(isShort: true, columns: [])
+    var chosen = Layout(isShort: true, gap: 1, columns: [])
     for rank in Set(columns.map(\.rank)).sorted() {
       let shown = columns.indices.filter { columns[$0].rank <= rank }
       let layout = Layout(
-        isShort: true, columns: shown.map { ($0, $0 == 0 ? name : self.width($0, true)) })
+        isShort: true, gap: 1, columns: shown.map { ($0, $0 == 0 ? name : self.width($0, true)) })
       guard rank == 0 || total(layout) <= width else { break }
       chosen = layout
     }
@@ -93,7 +92,7 @@ public struct FittedTable: Sendable {
   }
 
   private func total(_ layout: Layout) -> Int {
-    layout.columns.reduce(0) { $0 + $1.width } + gap * (layout.columns.count - 1)
+    layout.columns.reduce(0) { $0 + $1.width } + layout.gap * (layout.columns.count - 1)
   }
 
   // MARK: - Writing
@@ -108,14 +107,14 @@ public struct FittedTable: Sendable {
       case .left:
         line.append(String(repeating: " ", count: pending))
         line.append(text)
-        pending = padding + gap
+        pending = padding + layout.gap
       case .right:
         if text.isEmpty {
-          pending += padding + gap
+          pending += padding + layout.gap
         } else {
           line.append(String(repeating: " ", count: pending + padding))
           line.append(text)
-          pending = gap
+          pending = layout.gap
         }
       }
     }

@@ -37,10 +37,7 @@ public struct ShareTable: Sendable {
   public func lines(width: Int?) -> [String] {
     let columns = kind == .totals ? ShareColumn.totals : ShareColumn.rates
     return FittedTable(
-      columns: columns.map(\.column),
-      rows: rows.map { row in columns.map { $0.text(row) } },
-      // More columns are worth more than air where there is little room.
-      gap: width.map { $0 < 100 } ?? false ? 1 : 2
+      columns: columns.map(\.column), rows: rows.map { row in columns.map { $0.text(row) } }
     ).lines(width: width)
   }
 

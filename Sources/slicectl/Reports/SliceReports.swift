@@ -65,17 +65,16 @@ struct ListReport: Report {
   let slices: [SliceSummary]
 
   func text(_ screen: Screen) -> [String] {
+    let unused = slices.contains { !note($0).isEmpty } ? 0 : 1
     let table = Table(
       columns: [
         .init("NAME"), .init("STATE"), .init("OWNER", isFree: true), .init("IMAGE", isFree: true),
         .init("IPV4"), .init("IPV6"), .init("UP", .right), .init("AGE", .right),
         .init("RESTARTS", .right), .init("LEASE", .right), .init("NOTE", isFree: true),
-      ].dropLast(hasNotes ? 0 : 1),
-      rows: slices.map { row($0, screen).dropLast(hasNotes ? 0 : 1) })
+      ].dropLast(unused),
+      rows: slices.map { row($0, screen).dropLast(unused) })
     return table.lines(width: screen.width)
   }
-
-  private var hasNotes: Bool { slices.contains { !note($0).isEmpty } }
 
   private func note(_ slice: SliceSummary) -> String {
     let unenforced =
