@@ -1,25 +1,28 @@
 // Sends frames at full rate, as a slice would that has raw sockets.
 // usage: blast INTERFACE MODE SECONDS     frames in hexadecimal on standard input, one a line
 // MODE: packet (AF_PACKET), bypass (the same past the qdisc), ring (PACKET_TX_RING: the kernel sends the
-// sender's own pages), raw (IPPROTO_RAW with the header included; IPv4 alone, without the Ethernet header).
+// sender's own pages), raw (IPPROTO_RAW with the header included; IPv4 alone, without the Ethernet header),
+// udp (an ordinary socket that sends the UDP payload of an IPv4 or IPv6 frame to where that goes).
 // Prints for each line how many the kernel took; 0 where it took none.
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define MAX_FRAME 2048
 #define SLOTS 64
 
-enum mode { PACKET, BYPASS, RING, RAW, MODES };
-static const char *const names[MODES] = {"packet", "bypass", "ring", "raw"};
+enum mode { PACKET, BYPASS, RING, RAW, UDP, MODES };
+static const char *const names[MODES] = {"packet", "bypass", "ring", "raw", "udp"};
 
 struct sender {
     enum mode mode;
@@ -51,7 +54,8 @@ static void make_ring(struct sender *sender) {
 }
 
 static struct sender open_sender(enum mode mode, const char *interface) {
-    struct sender sender = {.mode = mode};
+    struct sender sender = {.mode = mode, .socket = -1};
+    if (mode == UDP) return sender;
     sender.socket = mode == RAW ? socket(AF_INET, SOCK_RAW, IPPROTO_RAW) : socket(AF_PACKET, SOCK_RAW, 0);
     if (sender.socket < 0) fail("socket");
     if (mode == RAW) return sender;
@@ -64,7 +68,26 @@ static struct sender open_sender(enum mode mode, const char *interface) {
     return sender;
 }
 
+static int connect_udp(const unsigned char *frame, bool is_ipv6) {
+    struct sockaddr_in to4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 to6 = {.sin6_family = AF_INET6};
+    memcpy(&to4.sin_addr, frame + ETH_HLEN + 16, 4);
+    memcpy(&to4.sin_port, frame + ETH_HLEN + 22, 2);
+    memcpy(&to6.sin6_addr, frame + ETH_HLEN + 24, 16);
+    memcpy(&to6.sin6_port, frame + ETH_HLEN + 42, 2);
+    int made = socket(is_ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+    if (made < 0 || (is_ipv6 ? connect(made, (void *)&to6, sizeof to6)
+                             : connect(made, (void *)&to4, sizeof to4)) < 0)
+        fail("connect");
+    return made;
+}
+
 static long send_many(const struct sender *sender, const unsigned char *frame, size_t size) {
+    if (sender->mode == UDP) {
+        size_t headers = ETH_HLEN + (frame[12] == 0x86 ? 40 : 20) + 8;
+        frame += headers;
+        size -= headers;
+    }
     struct sockaddr_in to = {.sin_family = AF_INET};
     if (sender->mode == RAW) {
         memcpy(&to.sin_addr, frame + ETH_HLEN + 16, 4);
@@ -115,7 +138,7 @@ int main(int count, char **arguments) {
     int mode = 0;
     while (count == 4 && mode < MODES && strcmp(arguments[2], names[mode]) != 0) mode++;
     if (count != 4 || mode == MODES) {
-        fprintf(stderr, "usage: blast INTERFACE packet|bypass|ring|raw SECONDS <FRAMES\n");
+        fprintf(stderr, "usage: blast INTERFACE packet|bypass|ring|raw|udp SECONDS <FRAMES\n");
         return 2;
     }
     struct sender sender = open_sender((enum mode)mode, arguments[1]);
@@ -124,6 +147,7 @@ int main(int count, char **arguments) {
         unsigned char frame[MAX_FRAME / 2];
         size_t size = read_frame(line, frame);
         if (size < ETH_HLEN) continue;
+        if (mode == UDP) sender.socket = connect_udp(frame, frame[12] == 0x86); // one a line
         long taken = 0;
         double end = now() + atof(arguments[3]);
         do {
