@@ -9,10 +9,10 @@
 // Why it is safe:
 //   1. It lists what passes. Every path that is not in the list ends in a drop; a link that is not
 //      in the map passes nothing.
-//   2. It reads only what it will not be shown differently later. The bytes behind a packet's
-//      linear part may be memory that the sender still writes to (a PACKET_TX_RING, packet(7)), so
-//      they are never read there: header() makes the kernel copy them first, once, and everybody
-//      after this program sees the copy.
+//   2. What it reads stays as it is. Pages that a sender can still write to (a PACKET_TX_RING,
+//      packet(7)) the kernel copies when a packet changes over to the host's end
+//      (skb_orphan_frags() in __dev_forward_skb()); and header() brings what it reads into the
+//      packet's linear part, where everybody after this program reads it too.
 //   3. Every header has one place. IPv4 options and IPv6 extension headers don't pass, except one
 //      fragment header, so that ports are where they are looked for, by this and by others.
 //   4. Whether a packet would reach the host itself, another slice or the outside is not guessed
