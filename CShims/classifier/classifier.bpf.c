@@ -55,7 +55,6 @@ enum icmp6_type { UNREACHABLE6 = 1, TIME_EXCEEDED6 = 3, PARAMETER_PROBLEM6 = 4, 
 // iphdr.frag_off and frag_hdr.frag_off; RFC 791, RFC 8200 section 4.5.
 #define IPV4_MORE 0x2000
 #define IPV4_OFFSET 0x1fff
-#define IPV6_MORE 0x0001
 #define IPV6_OFFSET 0xfff8
 
 // After this long without a packet from the host a slice's UDP and ICMP answers are refused. TCP
@@ -356,12 +355,22 @@ find_place(struct __sk_buff *skb, const struct packet *packet, const struct slic
         __builtin_memcpy(route.ipv6_dst, packet->destination, 16);
     }
     long result = bpf_fib_lookup(skb, &route, sizeof route, 0);
-    // Not forwarded: local, a network's broadcast, or no route at all. So is an error.
-    if (result < 0 || result == BPF_FIB_LKUP_RET_NOT_FWDED) return HOST;
-    // By now the index of the link that it would leave by, if there is one.
-    __u32 link = route.ifindex;
-    *other = link == skb->ifindex ? NULL : bpf_map_lookup_elem(&slices, &link);
-    return *other ? SLICE : OUTSIDE;
+    switch (result) {
+    case BPF_FIB_LKUP_RET_SUCCESS:
+    case BPF_FIB_LKUP_RET_NO_NEIGH:
+    case BPF_FIB_LKUP_RET_FRAG_NEEDED: {
+        __u32 link = route.ifindex; // by now of the link that it would leave by
+        *other = bpf_map_lookup_elem(&slices, &link);
+        return *other ? SLICE : OUTSIDE;
+    }
+    case BPF_FIB_LKUP_RET_UNSUPP_LWT: // a tunnel of the host's
+    case BPF_FIB_LKUP_RET_BLACKHOLE:  // these three the kernel refuses itself
+    case BPF_FIB_LKUP_RET_UNREACHABLE:
+    case BPF_FIB_LKUP_RET_PROHIBIT: return OUTSIDE;
+    // Local, a network's broadcast, no route at all; or not known, because forwarding is off, or
+    // by an error.
+    default: return HOST;
+    }
 }
 
 static __always_inline int site_refuses(const struct packet *packet) {

@@ -284,6 +284,21 @@ def test_errors_about_what_the_host_sent_reach_it():
     assert box.reason(v4(S.host4, ICMP, icmp(3, 3, 0, frames.quote4(S.host4, S.world4)))) == "icmp"
 
 
+def test_without_forwarding_nothing_is_taken_for_the_world():
+    """The kernel then doesn't say where a packet goes."""
+    box = classifier()
+    for path, world, host in (
+            ("ipv4/conf/sl-1/forwarding", v4(S.world4, TCP, tcp(1, 80)), v4(S.host4, TCP, tcp(1, 22))),
+            ("ipv6/conf/sl-1/forwarding", v6(S.world6, TCP, tcp(1, 80)), v6(S.host6, TCP, tcp(1, 22)))):
+        switch = pathlib.Path("/proc/sys/net", path)
+        switch.write_text("0")
+        try:
+            assert box.reason(world) == "host" and box.reason(host) == "host", path
+        finally:
+            switch.write_text("1")
+        assert box.reason(world) == "pass", path
+
+
 def test_flows_are_bounded_and_the_oldest_goes():
     box = classifier()
     for port in range(20000, 60000):
