@@ -39,8 +39,9 @@ static const char *const names[REASONS] = {
 
 struct ccl_classifier {
     struct bpf_object *object;
-    int from_slice, to_slice;                        // the object's
-    int slices, drops, networks, services; // the object's
+    // All of them the object's.
+    int from_slice, to_slice;
+    int slices, drops, networks, services;
 };
 
 // --- Errors
@@ -65,6 +66,12 @@ static int fail(struct ccl_error *error, int number, const char *operation, cons
         snprintf(error->detail, sizeof error->detail, "%s", detail);
     }
     return -number;
+}
+
+// EOPNOTSUPP instead of what a kernel says that cannot: without bpf(2) ENOSYS, without a kind of
+// program or map EINVAL, where a container keeps it from root EPERM.
+static int feature_missing(int number) {
+    return number == ENOSYS || number == EINVAL || number == EPERM ? EOPNOTSUPP : number;
 }
 
 // --- Taking over
@@ -141,10 +148,8 @@ static int load(struct ccl_classifier *classifier, __u32 running, struct ccl_err
     if (result < 0) return result;
     explanation[0] = 0;
     result = bpf_object__load(classifier->object);
-    // A kernel that lacks a kind of program or map says EINVAL; one without bpf(2), ENOSYS.
-    if (result == -EINVAL || result == -ENOSYS)
-        return fail(error, EOPNOTSUPP, "load the classifier", explanation);
-    if (result < 0) return fail(error, -result, "load the classifier", explanation);
+    if (result < 0)
+        return fail(error, feature_missing(-result), "load the classifier", explanation);
     result = find_parts(classifier);
     return result < 0 ? fail(error, -result, "load the classifier", "a part is missing") : 0;
 }
@@ -283,5 +288,5 @@ int ccl_trial_program(struct ccl_error *error) {
     };
     int program = bpf_prog_load(
         BPF_PROG_TYPE_SCHED_CLS, "trial", "GPL", pass, sizeof pass / sizeof pass[0], NULL);
-    return program < 0 ? fail(error, errno, "load a BPF program", "bpf(2)") : program;
+    return program < 0 ? fail(error, feature_missing(errno), "load a BPF program", "bpf(2)") : program;
 }

@@ -97,7 +97,7 @@ int ccl_drops(
 // --- Trying
 
 // A descriptor of a program that lets everything pass, owned by the caller: whether it can be
-// attached says what the kernel can do. Negative: -errno.
+// attached says what the kernel can do. Negative: -errno; EOPNOTSUPP: it runs none.
 int ccl_trial_program(struct ccl_error *error);
 
 #endif
