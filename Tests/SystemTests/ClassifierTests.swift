@@ -101,6 +101,29 @@ import Testing
     }
   }
 
+  // MARK: - Without
+
+  @Test(.requiresProgram("/usr/bin/cc")) func withoutBPFThereIsNoLink() throws {
+    let without = "/tmp/slices-without-bpf.\(getpid())"
+    let built = try Command.run([
+      "cc", "-o", without, Host.packageDirectory + "/Tests/Probes/without.c",
+    ])
+    defer { unlink(without) }
+    try #require(built.status == 0, "\(built)")
+    var options = TestNode.Options(allowUnenforced: false)
+    options.wrapper = [without, "321"]  // bpf, on x86-64
+    try withNode(options) { node in
+      let refused = try node.slicectl("create", "web", "--image", "minimal")
+      #expect(refused.fails(5, "net.mode", "classifier", "hint"), "\(refused)")
+      try node.create("alone", "--set", "net.mode=none")
+      try node.create("web", "--allow-unenforced")
+      let web = try node.inspect("web")
+      #expect(web["unenforced"] == .array([.string("net.mode")]))
+      #expect(web["network"]["drops"] == .null && web["network"]["link"] != .null)
+      try node.succeed("restart", "web")
+    }
+  }
+
   // MARK: - Recovery
 
   @Test func itOutlivesTheSupervisorWithItsCounters() throws {
