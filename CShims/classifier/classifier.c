@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FIRST_REASON (PASS + 1)
@@ -181,6 +182,22 @@ void ccl_close(struct ccl_classifier *classifier) {
 int ccl_from_slice(const struct ccl_classifier *classifier) { return classifier->from_slice; }
 int ccl_to_slice(const struct ccl_classifier *classifier) { return classifier->to_slice; }
 
+// --- Maps
+
+// Memory for an entry comes from a small stock of the processor's (kernel/bpf/memalloc.c), which is
+// filled up from an interrupt's work: a moment later where that comes with the clock's tick alone.
+#define UPDATE_TRIES 200
+#define UPDATE_PAUSE_NS 5000000
+
+// 0 or -1 with errno, as bpf_map_update_elem().
+static int update(int map, const void *key, const void *value, __u64 flags) {
+    for (int tries = 1;; tries++) {
+        int result = bpf_map_update_elem(map, key, value, flags);
+        if (result == 0 || errno != ENOMEM || tries == UPDATE_TRIES) return result;
+        nanosleep(&(struct timespec){.tv_nsec = UPDATE_PAUSE_NS}, NULL);
+    }
+}
+
 // --- Slices
 
 int ccl_admit(
@@ -196,9 +213,9 @@ int ccl_admit(
         memcpy(entry.ipv6, slice->ipv6, sizeof entry.ipv6);
         memcpy(entry.gateway6, slice->gateway6, sizeof entry.gateway6);
     }
-    if (bpf_map_update_elem(classifier->drops, &link, &none, BPF_NOEXIST) < 0 && errno != EEXIST)
+    if (update(classifier->drops, &link, &none, BPF_NOEXIST) < 0 && errno != EEXIST)
         return fail(error, errno, "make the counters of a link", "map drops");
-    if (bpf_map_update_elem(classifier->slices, &link, &entry, BPF_ANY) == 0) return 0;
+    if (update(classifier->slices, &link, &entry, BPF_ANY) == 0) return 0;
     int number = errno;
     bpf_map_delete_elem(classifier->drops, &link);
     return fail(error, number, "admit a link", "map slices");
@@ -243,7 +260,7 @@ int ccl_set_network(
     struct network network = {.length = length};
     memcpy(network.address, address, sizeof network.address);
     __u32 verdict = allowed ? NETWORK_ALLOWED : NETWORK_REFUSED;
-    return bpf_map_update_elem(classifier->networks, &network, &verdict, BPF_ANY) < 0
+    return update(classifier->networks, &network, &verdict, BPF_ANY) < 0
                ? fail(error, errno, "set the policy for a network", "map networks")
                : 0;
 }
@@ -254,7 +271,7 @@ int ccl_add_service(
     struct service service = {.port = htons(port), .protocol = protocol};
     memcpy(service.address, address, sizeof service.address);
     __u32 allowed = 1;
-    return bpf_map_update_elem(classifier->services, &service, &allowed, BPF_ANY) < 0
+    return update(classifier->services, &service, &allowed, BPF_ANY) < 0
                ? fail(error, errno, "allow a service", "map services")
                : 0;
 }
