@@ -16,7 +16,7 @@ help:
 
 BUILD_PACKAGES := gcc g++ make musl-tools libc6-dev linux-libc-dev libseccomp-dev libcap-dev \
   libnl-3-dev libarchive-dev nettle-dev libjansson-dev zlib1g-dev liblzma-dev libzstd-dev \
-  libbz2-dev libacl1-dev liblz4-dev libtomlplusplus-dev busybox-static
+  libbz2-dev libacl1-dev liblz4-dev libtomlplusplus-dev libbpf-dev libelf-dev busybox-static
 DEMO_PACKAGES := curl python3 iproute2
 LINT_PACKAGES := mandoc
 
@@ -47,7 +47,7 @@ SWIFT_RELEASE := swift build -c release --disable-local-rpath -Xswiftc -static-e
 
 ## make build: release binaries in build/bin, the default
 .PHONY: build swift-build
-build: deps $(BIN)/slice-init $(BIN)/slice-unpack $(BIN)/busybox swift-build
+build: deps $(BIN)/slice-init $(BIN)/slice-unpack $(BIN)/busybox $(BIN)/classifier.bpf.o swift-build
 
 swift-build: | deps $(BIN)
 	$(SWIFT_RELEASE) --product slicectl
@@ -75,6 +75,14 @@ $(BIN)/slice-unpack: $(wildcard CShims/unpack/*.c CShims/unpack/*.h) CShims/unpa
 $(BIN)/busybox: | deps $(BIN)
 	@install -m 755 /bin/busybox $@
 
+# Clang with its bpf target comes with Swift. Instructions of version 3, which Linux 6.1 knows, and
+# type information (-g), from which libbpf takes the maps.
+BPF_CLANG = $(dir $(realpath $(shell command -v swift)))clang
+BPF_FLAGS := --target=bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror \
+  -idirafter /usr/include/$(shell uname -m)-linux-gnu
+$(BIN)/classifier.bpf.o: CShims/classifier/classifier.bpf.c CShims/classifier/maps.h | deps $(BIN)
+	$(BPF_CLANG) $(BPF_FLAGS) -c $< -o $@
+
 ## make clean: removes everything built
 .PHONY: clean
 clean:
@@ -97,7 +105,7 @@ doctor: build
 
 ## make lint: format of the Swift sources, warnings of the C sources, manual pages, scripts
 .PHONY: lint
-LINTED_C := $(filter-out CShims/init/% CShims/unpack/%,$(wildcard CShims/*/*.c))
+LINTED_C := $(filter-out CShims/init/% CShims/unpack/% %.bpf.c,$(wildcard CShims/*/*.c))
 lint: deps
 	$(call install_packages,$(LINT_PACKAGES))
 	swift format lint --strict --recursive Package.swift Sources Tests
@@ -124,7 +132,7 @@ ZSH_COMPLETION  := share/zsh/site-functions/_slicectl
 FISH_COMPLETION := share/fish/vendor_completions.d/slicectl.fish
 EXAMPLES        := share/doc/slices
 INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-unpack \
-  $(LIBRARY)/busybox $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
+  $(LIBRARY)/busybox $(LIBRARY)/classifier.bpf.o $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
   $(ZSH_COMPLETION) $(FISH_COMPLETION) $(EXAMPLES)/node.toml \
   $(foreach page,$(notdir $(wildcard Docs/man/*)),share/man/man$(subst .,,$(suffix $(page)))/$(page))
 to = $(DESTDIR)$(PREFIX)/$(1)
@@ -137,6 +145,7 @@ install: $(if $(wildcard $(BIN)/sliced),,build)
 	install -D -m 755 $(BIN)/sliced $(call to,sbin/sliced)
 	install -D -m 755 -t $(call to,$(LIBRARY)) $(BIN)/slice-unpack $(BIN)/busybox
 	install -m 711 $(BIN)/slice-init $(call to,$(LIBRARY)/slice-init)
+	install -m 644 $(BIN)/classifier.bpf.o $(call to,$(LIBRARY)/classifier.bpf.o)
 	install -D -m 644 -t $(call to,$(UNITS)) Docs/examples/sliced.service Docs/examples/slices.service
 	sed -i 's,/usr/local/sbin/,$(PREFIX)/sbin/,' $(call to,$(UNITS)/sliced.service)
 	install -D -m 644 -t $(call to,$(EXAMPLES)) Docs/examples/node.toml

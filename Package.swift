@@ -29,6 +29,10 @@ let package = Package(
       name: "CNetlink", path: "CShims/netlink",
       cSettings: [.unsafeFlags(["-I/usr/include/libnl3"])],
       linkerSettings: [.linkedLibrary("nl-3")]),
+    // The program itself is built by the Makefile and loaded at run time.
+    .target(
+      name: "CClassifier", path: "CShims/classifier", exclude: ["classifier.bpf.c"],
+      linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
     .target(
       name: "CToml", path: "CShims/toml",
       cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
@@ -45,7 +49,7 @@ let package = Package(
       name: "SliceKernel",
       dependencies: [
         "SliceModel", "Descriptor", "CKernel", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
-        "CStorage",
+        "CStorage", "CClassifier",
       ],
       swiftSettings: checked),
     // Builds and tears down slices, without a daemon.

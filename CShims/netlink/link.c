@@ -1,6 +1,7 @@
-// Making one slice's link. Seven requests to the kernel, whatever the number of links:
+// Making one slice's link. Eight requests to the kernel, whatever the number of links:
 //   host:  make the pair
 //   host:  ask for the two indices
+//   host:  classifier
 //   host:  settings, up, neighbours and routes
 //   slice: up, addresses, neighbours, default routes
 //   both:  wait until the ends carry packets and the slice takes those to its IPv6 address
@@ -369,17 +370,21 @@ static int wait_until_usable(
 
 int cnl_link_create(
     struct cnl_context *context, const struct cnl_namespace *namespace,
-    const struct cnl_link *link, struct cnl_error *error) {
+    const struct cnl_link *link, int *index, struct cnl_error *error) {
     int result = check(link, error);
     if (result < 0) return result;
     result = create_pair(context, namespace, link, error);
     if (result < 0) return result;
     struct state state;
     result = look_up(context->rtnetlink, 0, link->name, &state, error);
+    // Before the link is up, and not in one batch with that.
+    if (result == 0 && link->classifier)
+        result = cnl_classifier_attach(context, state.index, link->classifier, error);
     if (result == 0) result = configure_host(context, link, state.index, error);
     if (result == 0) result = configure_slice(namespace, link, state.peer_index, error);
     if (result == 0) result = wait_until_usable(context, namespace, link, &state, error);
     // The name is ours since the pair was made, and all that was made hangs on it.
     if (result < 0) cnl_link_delete(context, link->name, NULL);
+    else if (index) *index = state.index;
     return result;
 }

@@ -48,6 +48,19 @@ public enum NodePolicyFile {
         AddressPool6.init)
     }
     if let value = table.take("name-servers") { policy.nameServers = try nameServers(value) }
+    if let value = table.take("allow") {
+      policy.network.allow = try value.array("an array of networks, in quotes").map {
+        (element) throws(SliceError) in
+        try element.parsed(
+          "an IPv4 or IPv6 network without host bits, such as \"10.1.2.0/24\"", AddressNetwork.init)
+      }
+    }
+    if let value = table.take("host-ports") {
+      policy.network.hostPorts = try value.array("an array of ports, in quotes").map {
+        (element) throws(SliceError) in
+        try element.parsed("a port such as \"123/udp\"", TransportPort.init)
+      }
+    }
     try table.finish()
   }
 

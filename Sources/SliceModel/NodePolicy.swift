@@ -24,6 +24,8 @@ public struct NodePolicy: Sendable, Hashable {
   /// In the order of the file.
   public var owners: [OwnerRule]
   public var lease: LeaseTerms
+  /// What slices may reach.
+  public var network: NetworkPolicy
 
   /// 172.31.128.0/17 serves 32,765 slices and is rarely used by sites; the ids lie in the upper part of what
   /// systemd sets aside for containers (524288…1879048191, systemd's UIDS-GIDS document).
@@ -42,6 +44,7 @@ public struct NodePolicy: Sendable, Hashable {
     defaults = Settings()
     owners = []
     lease = LeaseTerms()
+    network = NetworkPolicy()
   }
 }
 

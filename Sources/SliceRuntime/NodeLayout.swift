@@ -6,7 +6,7 @@ public struct NodeLayout: Sendable, Hashable {
   public var state: String
   /// Does not: sockets, status files, the mount point of the staging area.
   public var runtime: String
-  /// slice-init, slice-unpack and busybox.
+  /// slice-init, slice-unpack, busybox and the classifier's object file.
   public var programs: String
 
   public init(
@@ -27,6 +27,8 @@ public struct NodeLayout: Sendable, Hashable {
   /// An empty directory; in a slice's own mount namespace the staging area is mounted there.
   public var stage: String { runtime + "/stage" }
   public var running: String { runtime + "/running" }
+
+  public var classifier: String { programs + "/classifier.bpf.o" }
 
   public func slice(_ name: SliceName) -> SliceLayout {
     SliceLayout(

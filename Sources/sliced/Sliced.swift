@@ -27,7 +27,7 @@ struct Sliced: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Where slice-init, slice-unpack and busybox are; default: beside sliced, or in ../lib/slices.",
+      "Where slice-init and the other parts are; default: beside sliced, or in ../lib/slices.",
       valueName: "directory"))
   var programs: String?
 

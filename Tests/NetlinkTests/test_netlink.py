@@ -48,9 +48,14 @@ class Pair(c.Structure):
     _fields_ = [("present", c.c_bool), ("slice", c.c_uint8 * 16), ("gateway", c.c_uint8 * 16)]
 
 
+class Programs(c.Structure):
+    _fields_ = [("from_slice", c.c_int), ("to_slice", c.c_int)]
+
+
 class Link(c.Structure):
     _fields_ = [("name", c.c_char * 16), ("mtu", c.c_uint32), ("slice_mac", c.c_uint8 * 6),
-                ("host_mac", c.c_uint8 * 6), ("ipv4", Pair), ("ipv6", Pair)]
+                ("host_mac", c.c_uint8 * 6), ("ipv4", Pair), ("ipv6", Pair),
+                ("classifier", c.POINTER(Programs))]
 
 
 class Statistics(c.Structure):
@@ -147,7 +152,7 @@ def namespace(ipv6=True):
 def slice_network(number, **options):
     with namespace(options.get("ipv6", True)) as made:
         request = link(number, **options)
-        call("cnl_link_create", context, c.byref(made), c.byref(request))
+        call("cnl_link_create", context, c.byref(made), c.byref(request), None)
         try:
             yield made
         finally:
@@ -567,7 +572,7 @@ def test_lists_counts_and_deletes():
 def test_closing_the_namespace_deletes_the_link():
     with pools():
         with namespace() as made:
-            call("cnl_link_create", context, c.byref(made), c.byref(link(7)))
+            call("cnl_link_create", context, c.byref(made), c.byref(link(7)), None)
         deadline = time.monotonic() + 5
         while names()[1] and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -576,7 +581,7 @@ def test_closing_the_namespace_deletes_the_link():
 
 def test_bad_links_are_refused_and_leave_nothing():
     def create(made, request):
-        call("cnl_link_create", context, c.byref(made), c.byref(request))
+        call("cnl_link_create", context, c.byref(made), c.byref(request), None)
     with pools(), namespace() as made, slice_network(7), namespace() as other:
         before = census()
         assert raises(errno.EEXIST, create, made, link(8, name="sl-7")).operation == \
@@ -676,7 +681,7 @@ def test_threads_with_a_context_each():
         try:
             for number in range(first, first + 10):
                 with namespace() as made:
-                    call("cnl_link_create", mine, c.byref(made), c.byref(link(number)))
+                    call("cnl_link_create", mine, c.byref(made), c.byref(link(number)), None)
                     assert ping(address4(number)) and ping(address6(number)), number
                     call("cnl_link_delete", mine, f"sl-{number}".encode())
         except Exception as problem:
@@ -705,6 +710,62 @@ def test_nothing_is_left_after_fifty_cycles():
         assert census() == before, (before, census())
 
 
+# --- Classifier
+
+def program(verdict):
+    """A program that says the same of every packet: 0 passes, 2 drops (TC_ACT_OK, TC_ACT_SHOT)."""
+    code = c.create_string_buffer(struct.pack("=BBhiBBhi", 0xb7, 0, 0, verdict, 0x95, 0, 0, 0))
+    license = c.create_string_buffer(b"GPL")
+    request = struct.pack("=IIQQ", 3, 2, c.addressof(code), c.addressof(license)).ljust(120, b"\0")
+    made = libc.syscall(321, 5, c.create_string_buffer(request, 120), 120)  # bpf, BPF_PROG_LOAD
+    assert made >= 0, os.strerror(c.get_errno())
+    return made
+
+
+def running(index):
+    found = c.c_uint32()
+    call("cnl_classifier_find", context, index, c.byref(found))
+    return found.value
+
+
+def test_classifier_is_there_from_the_beginning_and_can_be_replaced():
+    passing, dropping = program(0), program(2)
+    with pools(), namespace() as made:
+        request, index = link(7), c.c_int()
+        request.classifier = c.pointer(Programs(dropping, dropping))
+        call("cnl_link_create", context, c.byref(made), c.byref(request), c.byref(index))
+        assert index.value == socket.if_nametoindex("sl-7")
+        assert not ping(address4(7), 0.3) and not ping(address6(7), 0.3)
+        first = running(index.value)
+        assert first > 0
+        for from_slice, to_slice, reachable in (
+                (passing, passing, True), (dropping, passing, False), (passing, dropping, False),
+                (passing, passing, True)):
+            call("cnl_classifier_attach", context, index, c.byref(Programs(from_slice, to_slice)))
+            assert ping(address4(7), 1.0 if reachable else 0.3) == reachable
+        assert running(index.value) not in (0, first)
+        filters = subprocess.run(["tc", "filter", "show", "dev", "sl-7", "ingress"], check=True,
+                                 capture_output=True, text=True).stdout
+        assert filters.count("direct-action") == 1, filters
+        call("cnl_link_delete", context, b"sl-7")
+    os.close(passing), os.close(dropping)
+
+
+def test_links_without_a_classifier_have_none_to_find():
+    with pools(), namespace() as made:
+        call("cnl_link_create", context, c.byref(made), c.byref(link(7)), None)
+        assert running(socket.if_nametoindex("sl-7")) == 0
+        assert running(1) == 0 and running(99999) == 0
+        call("cnl_link_delete", context, b"sl-7")
+
+
+def test_classifier_can_be_tried():
+    passing = program(0)
+    with namespace(ipv6=False) as made:
+        call("cnl_classifier_try", c.byref(made), c.byref(Programs(passing, passing)))
+    os.close(passing)
+
+
 # --- Running
 
 def benchmark():
@@ -713,7 +774,7 @@ def benchmark():
         made, start = Namespace(), time.perf_counter()
         call("cnl_namespace_create", c.c_bool(True), c.byref(made))
         middle = time.perf_counter()
-        call("cnl_link_create", context, c.byref(made), c.byref(link(number)))
+        call("cnl_link_create", context, c.byref(made), c.byref(link(number)), None)
         return made, (middle - start) * 1000, (time.perf_counter() - middle) * 1000
 
     def median(values):

@@ -18,6 +18,8 @@ import Testing
         pool4 = "10.9.0.0/16"
         pool6 = "fd00:1::/64"
         name-servers = ["192.0.2.53", "2001:DB8:0::53"]
+        allow = ["10.1.2.0/24", "fd00:9::3"]
+        host-ports = ["123/udp"]
         [ids]
         first = 0x1000_0000
         ranges = 16
@@ -28,6 +30,10 @@ import Testing
     expected.addresses4 = try #require(AddressPool4("10.9.0.0/16"))
     expected.addresses6 = try #require(AddressPool6("fd00:1::/64"))
     expected.nameServers = ["192.0.2.53", "2001:db8::53"]
+    expected.network.allow = [
+      try #require(AddressNetwork("10.1.2.0/24")), try #require(AddressNetwork("fd00:9::3")),
+    ]
+    expected.network.hostPorts = [try #require(TransportPort("123/udp"))]
     expected.firstUserID = 0x1000_0000
     expected.userIDRanges = 16
     #expect(policy == expected)
@@ -75,6 +81,11 @@ import Testing
     BadText("network = 1", "1:11: network: expected a table, found 1"),
     BadText(
       "[network]\npool = 1", "2:1: unknown key 'network.pool'", hint: "did you mean 'pool4'?"),
+    BadText(
+      "[network]\nallow = [\"10.0.0.1/8\"]",
+      "2:10: network.allow[0]: expected an IPv4 or IPv6 network"),
+    BadText("[network]\nallow = \"10.0.0.0/8\"", "2:9: network.allow: expected an array"),
+    BadText("[network]\nhost-ports = [22]", "2:15: network.host-ports[0]: expected a port such as"),
     BadText("[network]\npool4 = \"10.0.0.1/8\"", "2:9: network.pool4: expected an IPv4 network"),
     BadText("[network]\npool4 = \"fd00::/64\"", "2:9: network.pool4: expected an IPv4 network"),
     BadText("[network]\npool6 = \"fd00::\"", "2:9: network.pool6: expected an IPv6 network"),

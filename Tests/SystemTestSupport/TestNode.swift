@@ -13,6 +13,9 @@ public final class TestNode: Sendable {
   public struct Options: Sendable {
     /// Text of node.toml.
     public var policy: String
+    /// Words before sliced in its command line: a program that runs it on a kernel that lacks
+    /// something.
+    public var wrapper: [String] = []
     /// Where the state lies.
     public var storage: Storage = .directory
 
@@ -114,11 +117,14 @@ public final class TestNode: Sendable {
   public func startSupervisor() throws {
     let log = directory + "/sliced.log"
     // A shell opens the log, so that it goes on through a restart.
-    let command = try host.start([
-      "sh", "-c", "exec \"$@\" 2>>'\(log)'", "sh", Host.programs + "/sliced", "--state", state,
-      "--runtime", runtime, "--socket", socket, "--policy", directory + "/node.toml", "--cgroup",
-      String(cgroup.dropFirst(Host.cgroupMount!.count)),
-    ])
+    let command = try host.start(
+      [
+        "sh", "-c", "exec \"$@\" 2>>'\(log)'", "sh",
+      ] + options.wrapper + [
+        Host.programs + "/sliced", "--state", state, "--runtime", runtime, "--socket", socket,
+        "--policy", directory + "/node.toml", "--cgroup",
+        String(cgroup.dropFirst(Host.cgroupMount!.count)),
+      ])
     supervisor.withLock { $0 = command }
     let answers = eventually(within: 30) {
       !command.isRunning || (try? slicectl("list").status) == 0

@@ -48,20 +48,6 @@ import Testing
     }
   }
 
-  @Test func aSliceReachesTheHost() throws {
-    try withNode { node in
-      let server = try node.host.start([
-        "\(Host.programs)/busybox", "httpd", "-f", "-p", "8099", "-h", node.runtime,
-      ])
-      defer { server.signal(9) }
-      try node.create("client")
-      let gateway = try node.shell(
-        "client", "ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'")
-      // httpd lists no directories: its refusal is an answer.
-      #expect(try get(node, from: "client", gateway, 8099).contains("404"))
-    }
-  }
-
   @Test func theHostAnswersAtItsGatewaysAfterARestartOfTheSupervisor() throws {
     try withNode { node in
       try node.create("client")

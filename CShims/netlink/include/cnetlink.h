@@ -79,6 +79,12 @@ struct cnl_address_pair {
     uint8_t gateway[16]; // of the pool (struct cnl_pool), which must be installed
 };
 
+// Programs of type BPF_PROG_TYPE_SCHED_CLS, as descriptors: what sees the packets of a slice on the
+// host's end. The filters hold them, the descriptors may be closed.
+struct cnl_classifier {
+    int from_slice, to_slice;
+};
+
 struct cnl_link {
     char name[CNL_NAME_SIZE];        // of the host's end, unique on the host
     uint32_t mtu;                    // bytes, 68-65535, at least 1280 with IPv6
@@ -86,16 +92,18 @@ struct cnl_link {
     uint8_t host_mac[CNL_MAC_SIZE];  // unicast, not zero; may be the same for all links
     struct cnl_address_pair ipv4;
     struct cnl_address_pair ipv6; // at least one of the two present
+    const struct cnl_classifier *classifier; // null: none
 };
 
 // Makes the veth pair, `eth0` inside the namespace, with addresses, routes and neighbours on both
-// sides, and waits until both ends carry packets. Constant work, whatever the number of links.
+// sides, and waits until both ends carry packets. The classifier is there before the link is up.
+// Fills *index, of the host's end, unless it is null. Constant work, whatever the number of links.
 // EEXIST: the name, `eth0` inside, or the slice's address (then `detail` says which) is in use.
 // EINVAL, ENAMETOOLONG: a field out of the ranges above; EINVAL also for a gateway whose pool is
 // not installed. EOPNOTSUPP: no veth in this kernel. ETIMEDOUT: still not usable after 0.2 s.
 int cnl_link_create(
     struct cnl_context *context, const struct cnl_namespace *namespace,
-    const struct cnl_link *link, struct cnl_error *error);
+    const struct cnl_link *link, int *index, struct cnl_error *error);
 
 // Deletes the pair, whose end on the host has this name, with all that hangs on it; 0 if there is
 // none. The kernel takes about 20 ms.
@@ -134,6 +142,21 @@ struct cnl_link_counters {
 int cnl_link_statistics_list(
     struct cnl_context *context, const char *prefix, struct cnl_link_counters *links,
     size_t capacity, size_t *count, struct cnl_error *error);
+// Puts a classifier on a link that exists, by the index of the host's end; one that is there is
+// replaced between two packets. EOPNOTSUPP: the kernel has no clsact qdisc or no BPF filter.
+int cnl_classifier_attach(
+    struct cnl_context *context, int index, const struct cnl_classifier *classifier,
+    struct cnl_error *error);
+
+// Whether this kernel can: the same on the loopback of a namespace that is given up afterwards.
+int cnl_classifier_try(
+    const struct cnl_namespace *namespace, const struct cnl_classifier *classifier,
+    struct cnl_error *error);
+
+// The id (bpf(2), BPF_PROG_GET_FD_BY_ID) of the program that sees what comes from the slice; 0 if
+// there is none.
+int cnl_classifier_find(
+    struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error);
 
 // --- The host ---------------------------------------------------------------------------------
 

@@ -27,6 +27,15 @@ public struct LinkStatistics: Sendable, Hashable {
     self.receivedPackets = receivedPackets
     self.droppedPackets = droppedPackets
   }
+
+  /// The link counts what the slice sent before the classifier sees it: takes off what was dropped,
+  /// so that the figures are of what has passed.
+  public mutating func account(for drops: DropStatistics) {
+    func less(_ count: UInt64, _ dropped: UInt64) -> UInt64 { count - min(dropped, count) }
+    sentBytes = less(sentBytes, drops.sent.reduce(0) { $0 + $1.bytes })
+    sentPackets = less(sentPackets, drops.sent.reduce(0) { $0 + $1.packets })
+    droppedPackets += (drops.sent + drops.received).reduce(0) { $0 + $1.packets }
+  }
 }
 
 /// Links, addresses and routes of the host, through one netlink socket.
@@ -94,22 +103,17 @@ public final class NetworkControl: Sendable {
 
   // MARK: - A slice's link
 
-  /// Makes the pair `name` (host) and `eth0` (in the namespace) with addresses and routes.
+  /// Makes the pair `name` (host) and `eth0` (in the namespace) with addresses and routes. Returns
+  /// the index of the host's end. With a classifier nothing passes until that admits the link.
   public func createLink(
     _ name: String, in namespace: NetworkNamespace, addresses: SliceAddresses,
-    gateways: SliceAddresses, number: Int
-  ) throws(SliceError) {
+    gateways: SliceAddresses, number: Int, classifier: Classifier?
+  ) throws(SliceError) -> UInt32 {
     var link = cnl_link()
     fill(&link.name, with: name)
     link.mtu = 1500
-    // Locally administered (IEEE 802: second bit of the first byte), unique by the slice's number.
-    let low = UInt32(number)
-    let tail = [
-      UInt8(truncatingIfNeeded: low >> 16), UInt8(truncatingIfNeeded: low >> 8),
-      UInt8(truncatingIfNeeded: low),
-    ]
-    fill(&link.slice_mac, with: [0x02, 0x73, 0x6C] + tail)
-    fill(&link.host_mac, with: [0x02, 0x73, 0x68, 0, 0, 1])
+    fill(&link.slice_mac, with: LinkAddress.slice(number))
+    fill(&link.host_mac, with: LinkAddress.host)
     link.ipv4.present = true
     fill(&link.ipv4.slice, with: addresses.ipv4.bytes)
     fill(&link.ipv4.gateway, with: gateways.ipv4.bytes)
@@ -119,7 +123,40 @@ public final class NetworkControl: Sendable {
       fill(&link.ipv6.gateway, with: gateway.bytes)
     }
     var handle = namespace.handle
-    try withContext("link \(name)") { cnl_link_create($0, &handle, &link, $1) }
+    var index: Int32 = 0
+    try withContext("link \(name)") { context, error in
+      guard var programs = classifier?.programs else {
+        return cnl_link_create(context, &handle, &link, &index, error)
+      }
+      return withUnsafePointer(to: &programs) {
+        link.classifier = $0
+        return cnl_link_create(context, &handle, &link, &index, error)
+      }
+    }
+    return UInt32(index)
+  }
+
+  /// Puts a classifier on a link that exists, in place of the one that is there. Returns the index
+  /// of the host's end; nil: there is no such link any more.
+  public func attach(_ classifier: Classifier, to name: String) throws(SliceError) -> UInt32? {
+    let index = if_nametoindex(name)
+    guard index != 0 else { return nil }
+    var programs = classifier.programs
+    try withContext("link \(name)") { cnl_classifier_attach($0, Int32(index), &programs, $1) }
+    return index
+  }
+
+  /// The id of the program on one of the links whose name starts with `prefix`, if one has any.
+  public func runningClassifier(prefix: String) throws(SliceError) -> UInt32? {
+    for name in try links(prefix: prefix) {
+      let index = if_nametoindex(name)
+      var program: UInt32 = 0
+      if index != 0 {
+        try withContext("link \(name)") { cnl_classifier_find($0, Int32(index), &program, $1) }
+      }
+      if program != 0 { return program }
+    }
+    return nil
   }
 
   /// One that does not exist is fine.

@@ -35,7 +35,8 @@ public enum HostReport {
   /// - Parameter state: the directory where slices are kept, or will be.
   public static func findings(state: String = NodeLayout().state) -> [HostFinding] {
     [kernel(), userNamespaces(), seccomp(), overlay(), storage(state), quotas(state)]
-      + controlGroups(state) + [pressure(), ipv6(), uplink(), networkTrial()].compactMap { $0 }
+      + controlGroups(state)
+      + [pressure(), ipv6(), uplink(), classifier(), networkTrial()].compactMap { $0 }
   }
 
   // MARK: - What every slice needs
@@ -231,6 +232,21 @@ public enum HostReport {
         remedy: "ip route add default via GATEWAY")
     }
     return HostFinding("uplink", .ok, "\(route[0])")
+  }
+
+  /// Loads a program and hangs it on a link, in a namespace of its own. Root only.
+  private static func classifier() -> HostFinding? {
+    guard geteuid() == 0 else { return nil }
+    let title = "classifier"
+    do {
+      try Classifier.requireSupport()
+      return HostFinding(title, .ok, "slices can be held to their own addresses")
+    } catch {
+      return HostFinding(
+        title, .limited,
+        "slices cannot be held to their own addresses, and get no link: \(error.message)",
+        remedy: "modprobe -a cls_bpf sch_ingress, or --set net.mode=none")
+    }
   }
 
   /// Builds a network namespace and the address translation inside it. Root only; moves the calling

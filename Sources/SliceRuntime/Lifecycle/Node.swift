@@ -149,7 +149,16 @@ public final class Node: Sendable {
 
   public func linkStatistics(_ record: SliceRecord) -> LinkStatistics? {
     // A slice without a link has no figures.
-    try? environment.network.statistics(SliceEnvironment.linkName(record.number))
+    guard
+      var figures = try? environment.network.statistics(SliceEnvironment.linkName(record.number))
+    else { return nil }
+    if let drops = drops(record) { figures.account(for: drops) }
+    return figures
+  }
+
+  /// What the classifier has dropped; nil for a slice without a link.
+  public func drops(_ record: SliceRecord) -> DropStatistics? {
+    try? environment.classifier?.drops(SliceEnvironment.linkName(record.number))
   }
 
   /// What a slice has on disk and may have; nil where nothing counts it. A microsecond or two.
@@ -475,9 +484,12 @@ public final class Node: Sendable {
 
   /// The keys that this host cannot hold; refused unless the owner or the policy allows that.
   private func enforcement(of spec: SliceSpec) throws(SliceError) -> [String] {
-    let gaps = try reporting("read the controllers") { () throws(SystemError) in
+    var gaps = try reporting("read the controllers") { () throws(SystemError) in
       try cgroup.slices.unenforceable(spec.settings, device: device)
         + storage.gaps(spec.settings)
+    }
+    if spec.settings.networkMode == .routed, let missing = environment.classifierGap {
+      gaps.append(EnforcementGap(.netMode, missing: missing))
     }
     if spec.settings.networkMode == .shared {
       throw SliceError(.unenforceable, "net.mode=shared: this version has no shared addresses")

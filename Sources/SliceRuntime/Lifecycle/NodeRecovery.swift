@@ -20,6 +20,11 @@ extension Node {
       if run.bootID == boot, let process = Self.living(run) {
         slice.adopt(process)
         try memory.add(name, cgroup.slice(name).limits)
+        // An error stops the start: a slice that nothing holds to its addresses is not to be missed.
+        try environment.adoptLink(record)
+        if environment.classifier != nil {
+          slice.update { $0.unenforced.removeAll { $0 == Key.netMode.rawValue } }
+        }
         try watcher.watch(process, name: name)
         report(slice, "adopted", by: nil, ["pid": "\(process.pid)"])
         examineMemory(slice)

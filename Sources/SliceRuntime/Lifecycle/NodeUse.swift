@@ -75,8 +75,13 @@ extension Node {
   ) -> (byNumber: [String: LinkStatistics], areAll: Bool) {
     let linked = records.filter { $0.run != nil && $0.spec.settings.networkMode == .routed }
     if records.count != 1 {
-      let all = try? environment.network.statistics(prefix: SliceEnvironment.linkPrefix)
-      return (all ?? [:], all != nil)
+      guard
+        var all = try? environment.network.statistics(prefix: SliceEnvironment.linkPrefix)
+      else { return ([:], false) }
+      for record in linked {
+        if let drops = drops(record) { all["\(record.number)"]?.account(for: drops) }
+      }
+      return (all, true)
     }
     var result: [String: LinkStatistics] = [:]
     for record in linked { result["\(record.number)"] = linkStatistics(record) }

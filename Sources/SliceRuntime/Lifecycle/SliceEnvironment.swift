@@ -13,6 +13,9 @@ struct SliceEnvironment: Sendable {
   let images: ImageStore
   let storage: SliceStorage
   let network: NetworkControl
+  /// Nil where the kernel cannot run one; `classifierGap` says why.
+  let classifier: Classifier?
+  let classifierGap: String?
   let hasIPv6: Bool
   private let confinement: Confinement
   private let sliceInit: SharedFD
@@ -28,6 +31,7 @@ struct SliceEnvironment: Sendable {
     self.images = images
     self.storage = storage
     network = try NetworkControl()
+    (classifier, classifierGap) = try Self.makeClassifier(layout, policy, network)
     hasIPv6 = Files.exists("/proc/sys/net/ipv6")
     confinement = try Confinement()
     (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
@@ -83,6 +87,44 @@ struct SliceEnvironment: Sendable {
     }
   }
 
+  /// What is missing here, instead of a classifier, where the kernel cannot run one.
+  private static func makeClassifier(
+    _ layout: NodeLayout, _ policy: NodePolicy, _ network: NetworkControl
+  ) throws(SliceError) -> (Classifier?, String?) {
+    do throws(SliceError) {
+      try Classifier.requireSupport()
+      return (
+        try Classifier(
+          object: layout.classifier, running: try network.runningClassifier(prefix: linkPrefix),
+          policy: policy.network), nil
+      )
+    } catch {
+      // Any other failure is no property of the kernel's, and not to be done without.
+      guard error.code == .unenforceable else { throw error }
+      return (nil, error.message)
+    }
+  }
+
+  private var gateways: SliceAddresses {
+    SliceAddresses(
+      ipv4: policy.addresses4.gateway, ipv6: hasIPv6 ? policy.addresses6.gateway : nil)
+  }
+
+  private func admit(_ record: SliceRecord, index: UInt32) throws(SliceError) {
+    try classifier?.admit(
+      Self.linkName(record.number), index: index, addresses: addresses(record.number),
+      gateways: gateways, number: record.number, owner: record.owner)
+  }
+
+  /// Puts this supervisor's classifier on the link of a slice that an earlier one started.
+  func adoptLink(_ record: SliceRecord) throws(SliceError) {
+    guard let classifier, record.spec.settings.networkMode == .routed else { return }
+    // Without a link the slice is about to end.
+    let link = Self.linkName(record.number)
+    guard let index = try network.attach(classifier, to: link) else { return }
+    try admit(record, index: index)
+  }
+
   // MARK: - Building
 
   /// What a slice has on disk from its creation to its end.
@@ -91,6 +133,7 @@ struct SliceEnvironment: Sendable {
     let name = try SliceName(record.name)
     let owner = idRange(record.number).first
     let servers = policy.nameServers.isEmpty ? EtcFiles.hostNameServers() : policy.nameServers
+    try classifier?.allow(NetworkPolicy.nameServices(servers))
     let addresses =
       record.spec.settings.networkMode == .routed ? self.addresses(record.number) : nil
     try reporting("make \(place.state)") { () throws(SystemError) in
@@ -144,13 +187,19 @@ struct SliceEnvironment: Sendable {
     }
     let namespace = try NetworkNamespace(ipv6: hasIPv6)
     if record.spec.settings.networkMode == .routed {
+      // It may have been created under another kernel.
+      if let classifierGap, !record.spec.allowUnenforced, !policy.allowUnenforced {
+        throw SliceError(.unenforceable, "this host cannot enforce net.mode (\(classifierGap))")
+      }
       let link = Self.linkName(record.number)
-      undo.add("link \(link)") { [network] in try network.deleteLink(link) }
-      try network.createLink(
-        link, in: namespace, addresses: addresses(record.number),
-        gateways: SliceAddresses(
-          ipv4: policy.addresses4.gateway, ipv6: hasIPv6 ? policy.addresses6.gateway : nil),
-        number: record.number)
+      undo.add("link \(link)") { [network, classifier] in
+        try classifier?.dismiss(link)
+        try network.deleteLink(link)
+      }
+      let index = try network.createLink(
+        link, in: namespace, addresses: addresses(record.number), gateways: gateways,
+        number: record.number, classifier: classifier)
+      try admit(record, index: index)
     }
 
     undo.add(place.runtime) { try Files.removeTree(place.runtime) }
@@ -295,7 +344,14 @@ struct SliceEnvironment: Sendable {
           try group.remove()
         }
       ),
-      ("link", { try network.deleteLink(Self.linkName(record.number)) }),
+      (
+        "link",
+        {
+          let link = Self.linkName(record.number)
+          try classifier?.dismiss(link)
+          try network.deleteLink(link)
+        }
+      ),
       ("control socket", { try Files.remove(try sliceLayout(record).control) }),
     ])
   }
@@ -348,6 +404,11 @@ struct SliceEnvironment: Sendable {
     let kept = Set(numbers.map(Self.linkName))
     for link in (try? network.links(prefix: Self.linkPrefix)) ?? [] where !kept.contains(link) {
       sweep("link \(link)") { try network.deleteLink(link) }
+    }
+    do {
+      try classifier?.dismissOthers()
+    } catch {
+      removed.append("links of the classifier, which could not be forgotten: \(error)")
     }
     return removed
   }

@@ -1,4 +1,5 @@
 import SliceInterface
+import SliceKernel
 import SliceModel
 import SliceRuntime
 
@@ -65,6 +66,7 @@ struct SliceReports: Sendable {
         "ipv6": JSONValue(addresses?.ipv6?.description),
         "link": addresses == nil || record.run == nil
           ? .null : .string("sl-\(record.number)"),
+        "drops": record.run == nil ? .null : drops(node.drops(record)),
       ]),
       "ids": .object([
         "first": JSONValue(node.policy.firstUserID + UInt32(record.number) * IDRange.length),
@@ -96,6 +98,21 @@ struct SliceReports: Sendable {
       "removedAt": JSONValue(removal.map(Clock.text)),
       "lengthSeconds": JSONValue(Double(lease.lengthMilliseconds) / 1000),
     ])
+  }
+
+  /// Packets and bytes by reason, of what it sent and what was sent to it.
+  private func drops(_ statistics: DropStatistics?) -> JSONValue {
+    guard let statistics else { return .null }
+    func counts(_ list: [DropStatistics.Count]) -> JSONValue {
+      let members = list.map {
+        (
+          $0.reason,
+          JSONValue.object(["packets": JSONValue($0.packets), "bytes": JSONValue($0.bytes)])
+        )
+      }
+      return .object(Dictionary(uniqueKeysWithValues: members))
+    }
+    return .object(["sent": counts(statistics.sent), "received": counts(statistics.received)])
   }
 
   private func lastExit(_ record: SliceRecord) -> JSONValue {

@@ -1,0 +1,309 @@
+#include "cclassifier.h"
+
+#include "maps.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_REASON (PASS + 1)
+
+// Of each reason, in the order of maps.h.
+static const char *const names[REASONS] = {
+    [DROP_SOURCE_MAC] = "sourceMac",
+    [DROP_DESTINATION_MAC] = "destinationMac",
+    [DROP_VLAN] = "vlan",
+    [DROP_ARP] = "arp",
+    [DROP_ETHERTYPE] = "etherType",
+    [DROP_MALFORMED] = "malformed",
+    [DROP_SOURCE_IPV4] = "sourceIpv4",
+    [DROP_SOURCE_IPV6] = "sourceIpv6",
+    [DROP_OPTIONS] = "options",
+    [DROP_FRAGMENT] = "fragment",
+    [DROP_PROTOCOL] = "protocol",
+    [DROP_NEIGHBOUR_DISCOVERY] = "neighbourDiscovery",
+    [DROP_ICMP] = "icmp",
+    [DROP_MULTICAST] = "multicast",
+    [DROP_TO_HOST] = "host",
+    [DROP_TO_OTHER_OWNER] = "otherOwner",
+    [DROP_TO_SITE] = "site",
+    [DROP_NOT_FOR_SLICE] = "notForSlice",
+};
+
+struct ccl_classifier {
+    struct bpf_object *object;
+    // All of them the object's.
+    int from_slice, to_slice;
+    int slices, drops, networks, services;
+};
+
+// --- Errors
+
+// libbpf explains itself by messages alone: the last one of this thread.
+static _Thread_local char explanation[CCL_DETAIL_SIZE];
+
+static int keep_explanation(enum libbpf_print_level level, const char *format, va_list arguments) {
+    if (level != LIBBPF_WARN) return 0;
+    // A log of the verifier would not fit; what comes before and after it names the program.
+    char text[CCL_DETAIL_SIZE];
+    vsnprintf(text, sizeof text, format, arguments);
+    text[strcspn(text, "\n")] = 0;
+    if (!strstr(text, "-- BEGIN")) memcpy(explanation, text, sizeof explanation);
+    return 0;
+}
+
+static int fail(struct ccl_error *error, int number, const char *operation, const char *detail) {
+    if (error) {
+        error->error = number;
+        error->operation = operation;
+        snprintf(error->detail, sizeof error->detail, "%s", detail);
+    }
+    return -number;
+}
+
+// EOPNOTSUPP instead of what a kernel says that cannot: without bpf(2) ENOSYS, without a kind of
+// program or map EINVAL, where a container keeps it from root EPERM.
+static int feature_missing(int number) {
+    return number == ENOSYS || number == EINVAL || number == EPERM ? EOPNOTSUPP : number;
+}
+
+// --- Taking over
+
+// The map of this name that a program uses: a descriptor, or -1 where it has none.
+static int find_map(const struct bpf_prog_info *program, const __u32 *ids, const char *name) {
+    for (__u32 index = 0; index < program->nr_map_ids; index++) {
+        int map = bpf_map_get_fd_by_id(ids[index]);
+        struct bpf_map_info info = {0};
+        __u32 size = sizeof info;
+        if (map >= 0 && bpf_obj_get_info_by_fd(map, &info, &size) == 0 &&
+            strcmp(info.name, name) == 0)
+            return map;
+        if (map >= 0) close(map);
+    }
+    return -1;
+}
+
+static bool same_layout(int descriptor, const struct bpf_map *map) {
+    struct bpf_map_info info = {0};
+    __u32 size = sizeof info;
+    return bpf_obj_get_info_by_fd(descriptor, &info, &size) == 0 &&
+           info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
+           info.value_size == bpf_map__value_size(map) &&
+           info.max_entries == bpf_map__max_entries(map) &&
+           info.map_flags == bpf_map__map_flags(map);
+}
+
+#define MAX_MAPS 16
+
+static int take_over(struct bpf_object *object, __u32 running, struct ccl_error *error) {
+    static const char *const kept[] = {"slices", "drops", "flows"};
+    const char *operation = "take over the running classifier";
+    int program = bpf_prog_get_fd_by_id(running);
+    if (program < 0) return errno == ENOENT ? 0 : fail(error, errno, operation, "program");
+    __u32 ids[MAX_MAPS];
+    struct bpf_prog_info info = {.nr_map_ids = MAX_MAPS, .map_ids = (uintptr_t)ids};
+    __u32 size = sizeof info;
+    int result = bpf_obj_get_info_by_fd(program, &info, &size);
+    if (result < 0) result = fail(error, errno, operation, "program");
+    if (info.nr_map_ids > MAX_MAPS) info.nr_map_ids = MAX_MAPS;
+    for (size_t index = 0; result == 0 && index < sizeof kept / sizeof kept[0]; index++) {
+        struct bpf_map *map = bpf_object__find_map_by_name(object, kept[index]);
+        int descriptor = map ? find_map(&info, ids, kept[index]) : -1;
+        // libbpf duplicates the descriptor.
+        if (descriptor >= 0 && same_layout(descriptor, map) &&
+            bpf_map__reuse_fd(map, descriptor) < 0)
+            result = fail(error, errno, operation, kept[index]);
+        if (descriptor >= 0) close(descriptor);
+    }
+    close(program);
+    return result;
+}
+
+// --- Loading
+
+static int find_parts(struct ccl_classifier *classifier) {
+    struct bpf_object *object = classifier->object;
+    classifier->from_slice =
+        bpf_program__fd(bpf_object__find_program_by_name(object, "from_slice"));
+    classifier->to_slice = bpf_program__fd(bpf_object__find_program_by_name(object, "to_slice"));
+    classifier->slices = bpf_object__find_map_fd_by_name(object, "slices");
+    classifier->drops = bpf_object__find_map_fd_by_name(object, "drops");
+    classifier->networks = bpf_object__find_map_fd_by_name(object, "networks");
+    classifier->services = bpf_object__find_map_fd_by_name(object, "services");
+    return classifier->from_slice < 0 || classifier->to_slice < 0 || classifier->slices < 0 ||
+                   classifier->drops < 0 || classifier->networks < 0 || classifier->services < 0
+               ? -EINVAL
+               : 0;
+}
+
+static int load(struct ccl_classifier *classifier, __u32 running, struct ccl_error *error) {
+    int result = running ? take_over(classifier->object, running, error) : 0;
+    if (result < 0) return result;
+    explanation[0] = 0;
+    result = bpf_object__load(classifier->object);
+    if (result < 0)
+        return fail(error, feature_missing(-result), "load the classifier", explanation);
+    result = find_parts(classifier);
+    return result < 0 ? fail(error, -result, "load the classifier", "a part is missing") : 0;
+}
+
+int ccl_open(
+    const char *path, uint32_t running, struct ccl_classifier **classifier,
+    struct ccl_error *error) {
+    libbpf_set_print(keep_explanation);
+    struct ccl_classifier *fresh = calloc(1, sizeof *fresh);
+    if (!fresh) return fail(error, ENOMEM, "open the classifier", "out of memory");
+    explanation[0] = 0;
+    fresh->object = bpf_object__open_file(path, NULL);
+    int result = fresh->object ? load(fresh, running, error)
+                               : fail(error, errno, "open the classifier", path);
+    if (result < 0) {
+        ccl_close(fresh);
+        return result;
+    }
+    *classifier = fresh;
+    return 0;
+}
+
+void ccl_close(struct ccl_classifier *classifier) {
+    if (!classifier) return;
+    bpf_object__close(classifier->object);
+    free(classifier);
+}
+
+int ccl_from_slice(const struct ccl_classifier *classifier) { return classifier->from_slice; }
+int ccl_to_slice(const struct ccl_classifier *classifier) { return classifier->to_slice; }
+
+// --- Maps
+
+// Memory for an entry comes from a small stock of the processor's (kernel/bpf/memalloc.c), which is
+// filled up from an interrupt's work: a moment later where that comes with the clock's tick alone.
+#define UPDATE_TRIES 200
+#define UPDATE_PAUSE_NS 5000000
+
+// 0 or -1 with errno, as bpf_map_update_elem().
+static int update(int map, const void *key, const void *value, __u64 flags) {
+    for (int tries = 1;; tries++) {
+        int result = bpf_map_update_elem(map, key, value, flags);
+        if (result == 0 || errno != ENOMEM || tries == UPDATE_TRIES) return result;
+        nanosleep(&(struct timespec){.tv_nsec = UPDATE_PAUSE_NS}, NULL);
+    }
+}
+
+// --- Slices
+
+int ccl_admit(
+    const struct ccl_classifier *classifier, uint32_t link, const struct ccl_slice *slice,
+    struct ccl_error *error) {
+    static const struct drops none;
+    struct slice entry = {.owner = slice->owner, .has_ipv6 = slice->has_ipv6};
+    memcpy(entry.mac, slice->mac, sizeof entry.mac);
+    memcpy(entry.host_mac, slice->host_mac, sizeof entry.host_mac);
+    memcpy(entry.ipv4, slice->ipv4, sizeof entry.ipv4);
+    memcpy(entry.gateway4, slice->gateway4, sizeof entry.gateway4);
+    if (slice->has_ipv6) {
+        memcpy(entry.ipv6, slice->ipv6, sizeof entry.ipv6);
+        memcpy(entry.gateway6, slice->gateway6, sizeof entry.gateway6);
+    }
+    if (update(classifier->drops, &link, &none, BPF_NOEXIST) < 0 && errno != EEXIST)
+        return fail(error, errno, "make the counters of a link", "map drops");
+    if (update(classifier->slices, &link, &entry, BPF_ANY) == 0) return 0;
+    int number = errno;
+    bpf_map_delete_elem(classifier->drops, &link);
+    return fail(error, number, "admit a link", "map slices");
+}
+
+int ccl_dismiss(
+    const struct ccl_classifier *classifier, uint32_t link, struct ccl_error *error) {
+    if (bpf_map_delete_elem(classifier->slices, &link) < 0 && errno != ENOENT)
+        return fail(error, errno, "dismiss a link", "map slices");
+    if (bpf_map_delete_elem(classifier->drops, &link) < 0 && errno != ENOENT)
+        return fail(error, errno, "dismiss a link", "map drops");
+    return 0;
+}
+
+static bool contains(const uint32_t *links, size_t count, uint32_t link) {
+    for (size_t index = 0; index < count; index++)
+        if (links[index] == link) return true;
+    return false;
+}
+
+int ccl_retain(
+    const struct ccl_classifier *classifier, const uint32_t *links, size_t count,
+    struct ccl_error *error) {
+    // The walk goes by keys, and begins anew where its present one is gone: the next is got first.
+    __u32 link, next;
+    bool more = bpf_map_get_next_key(classifier->drops, NULL, &next) == 0;
+    while (more) {
+        link = next;
+        more = bpf_map_get_next_key(classifier->drops, &link, &next) == 0;
+        if (contains(links, count, link)) continue;
+        int result = ccl_dismiss(classifier, link, error);
+        if (result < 0) return result;
+    }
+    return 0;
+}
+
+// --- Destinations
+
+int ccl_set_network(
+    const struct ccl_classifier *classifier, const uint8_t address[16], uint32_t length,
+    bool allowed, struct ccl_error *error) {
+    struct network network = {.length = length};
+    memcpy(network.address, address, sizeof network.address);
+    __u32 verdict = allowed ? NETWORK_ALLOWED : NETWORK_REFUSED;
+    return update(classifier->networks, &network, &verdict, BPF_ANY) < 0
+               ? fail(error, errno, "set the policy for a network", "map networks")
+               : 0;
+}
+
+int ccl_add_service(
+    const struct ccl_classifier *classifier, const uint8_t address[16], uint16_t port,
+    uint8_t protocol, struct ccl_error *error) {
+    struct service service = {.port = htons(port), .protocol = protocol};
+    memcpy(service.address, address, sizeof service.address);
+    __u32 allowed = 1;
+    return update(classifier->services, &service, &allowed, BPF_ANY) < 0
+               ? fail(error, errno, "allow a service", "map services")
+               : 0;
+}
+
+// --- Counters
+
+size_t ccl_reasons(void) { return REASONS - FIRST_REASON; }
+size_t ccl_received_reasons(void) { return DROP_NOT_FOR_SLICE - FIRST_REASON; }
+const char *ccl_reason_name(size_t reason) { return names[reason + FIRST_REASON]; }
+
+int ccl_drops(
+    const struct ccl_classifier *classifier, uint32_t link, uint64_t *packets, uint64_t *bytes,
+    struct ccl_error *error) {
+    struct drops counted;
+    if (bpf_map_lookup_elem(classifier->drops, &link, &counted) < 0)
+        return fail(error, errno, "read the counters of a link", "map drops");
+    for (size_t reason = 0; reason < ccl_reasons(); reason++) {
+        packets[reason] = counted.packets[reason + FIRST_REASON];
+        bytes[reason] = counted.bytes[reason + FIRST_REASON];
+    }
+    return 0;
+}
+
+// --- Trying
+
+int ccl_trial_program(struct ccl_error *error) {
+    // return TC_ACT_OK
+    static const struct bpf_insn pass[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    int program = bpf_prog_load(
+        BPF_PROG_TYPE_SCHED_CLS, "trial", "GPL", pass, sizeof pass / sizeof pass[0], NULL);
+    return program < 0 ? fail(error, feature_missing(errno), "load a BPF program", "bpf(2)") : program;
+}

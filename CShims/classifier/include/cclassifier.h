@@ -1,0 +1,103 @@
+// Loads the classifier (classifier.bpf.c), fills its maps and reads its counters.
+//
+//     sl-7 ── ingress ── from_slice ──┐                      kept alive by the filters on the links:
+//          └─ egress ─── to_slice ────┴── maps               nothing is pinned, nothing to mount
+//
+// The filters are cnetlink.h's. They hold the programs, the programs hold the maps, and so all of it
+// outlives the supervisor; the next one finds the maps through a program on any link
+// (cnl_classifier_find()), loads its own program with them, and replaces the old one link by link.
+//
+// Conventions, for every function unless it says otherwise:
+//   - returns 0 or -errno; `error` may be null, else it is filled on failure;
+//   - needs CAP_SYS_ADMIN in the initial user namespace, as bpf(2) does;
+//   - may be called by any thread at any time.
+// Addresses and ports are as on the wire; IPv4 addresses are mapped to IPv6 (::ffff:a.b.c.d).
+#ifndef CCLASSIFIER_H
+#define CCLASSIFIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CCL_DETAIL_SIZE 192
+
+struct ccl_error {
+    int error; // errno, positive
+    const char *operation;
+    char detail[CCL_DETAIL_SIZE];
+};
+
+struct ccl_classifier;
+
+// Loads the programs from an object file. `running` is the id of a program of an earlier one, whose
+// slices, counters and flows are taken over where their layout is still the same; 0: none. The
+// destinations are always new. *classifier is owned by the caller: ccl_close().
+// ENOENT: no such file. EOPNOTSUPP: this kernel cannot run it.
+int ccl_open(
+    const char *path, uint32_t running, struct ccl_classifier **classifier,
+    struct ccl_error *error);
+// Accepts null. Programs that hang on a link stay there, with their maps.
+void ccl_close(struct ccl_classifier *classifier);
+
+// Descriptors for struct cnl_classifier; the classifier keeps them.
+int ccl_from_slice(const struct ccl_classifier *classifier);
+int ccl_to_slice(const struct ccl_classifier *classifier);
+
+// --- Slices. `link` is the index of the host's end.
+
+struct ccl_slice {
+    uint8_t mac[6], host_mac[6];
+    uint32_t owner;
+    bool has_ipv6; // false: the two IPv6 addresses are ignored
+    uint8_t ipv4[16], gateway4[16], ipv6[16], gateway6[16];
+};
+
+// Lets a slice's packets pass; before, all are dropped. Counters of the link are kept, else begin at
+// zero. E2BIG: the maps are full.
+int ccl_admit(
+    const struct ccl_classifier *classifier, uint32_t link, const struct ccl_slice *slice,
+    struct ccl_error *error);
+// The opposite, and forgets the counters. Idempotent.
+int ccl_dismiss(
+    const struct ccl_classifier *classifier, uint32_t link, struct ccl_error *error);
+// Dismisses all links that are not in the list.
+int ccl_retain(
+    const struct ccl_classifier *classifier, const uint32_t *links, size_t count,
+    struct ccl_error *error);
+
+// --- Destinations
+
+// What slices may reach beyond the host and each other. The longest prefix wins; what is in none is
+// allowed.
+int ccl_set_network(
+    const struct ccl_classifier *classifier, const uint8_t address[16], uint32_t length,
+    bool allowed, struct ccl_error *error);
+// One port that slices may use wherever it is. The address :: means all of the host's.
+// `protocol`: IPPROTO_TCP or IPPROTO_UDP. `port` is in the machine's byte order.
+int ccl_add_service(
+    const struct ccl_classifier *classifier, const uint8_t address[16], uint16_t port,
+    uint8_t protocol, struct ccl_error *error);
+
+// --- Counters
+
+// How many reasons there are to drop a packet, from 0; those from ccl_received_reasons() on are of
+// packets to the slice, the others of packets from it.
+size_t ccl_reasons(void);
+size_t ccl_received_reasons(void);
+// In camel case, for keys of JSON.
+const char *ccl_reason_name(size_t reason);
+
+// Packets and bytes (with their Ethernet headers) dropped since the link was made; a packet that was
+// to be split by hardware counts as one. Both arrays have ccl_reasons() elements.
+// ENOENT: no such link.
+int ccl_drops(
+    const struct ccl_classifier *classifier, uint32_t link, uint64_t *packets, uint64_t *bytes,
+    struct ccl_error *error);
+
+// --- Trying
+
+// A descriptor of a program that lets everything pass, owned by the caller: whether it can be
+// attached says what the kernel can do. Negative: -errno; EOPNOTSUPP: it runs none.
+int ccl_trial_program(struct ccl_error *error);
+
+#endif

@@ -1,0 +1,86 @@
+// What the program (classifier.bpf.c) and its loader (classifier.c) share: keys, values, reasons.
+// Addresses, ports and MAC addresses are as on the wire. An IPv4 address is written as an IPv6
+// one, ::ffff:a.b.c.d (RFC 4291, 2.5.5.2), so that one map serves both families.
+//
+// A change of a layout here makes the next sliced begin with an empty map in place of the old one:
+// counters start at zero and answers to what the host asked before are dropped.
+#ifndef CLASSIFIER_MAPS_H
+#define CLASSIFIER_MAPS_H
+
+#include <linux/types.h>
+
+// Why a packet was dropped. Appended to, never reordered: an older sliced's counters are adopted.
+// The words are in classifier.c.
+enum reason {
+    PASS, // not a reason: nothing is counted under it
+
+    // What the slice sent.
+    DROP_SOURCE_MAC,
+    DROP_DESTINATION_MAC,
+    DROP_VLAN,
+    DROP_ARP,
+    DROP_ETHERTYPE,
+    DROP_MALFORMED,
+    DROP_SOURCE_IPV4,
+    DROP_SOURCE_IPV6,
+    DROP_OPTIONS, // IPv4 options, source routes among them; IPv6 extension headers
+    DROP_FRAGMENT,
+    DROP_PROTOCOL,
+    DROP_NEIGHBOUR_DISCOVERY, // and router discovery, and redirects
+    DROP_ICMP,
+    DROP_MULTICAST, // and broadcast
+    DROP_TO_HOST,
+    DROP_TO_OTHER_OWNER,
+    DROP_TO_SITE,
+
+    // What was sent to the slice.
+    DROP_NOT_FOR_SLICE,
+
+    REASONS
+};
+
+// Map `slices`, by the index of the host's end of the link.
+struct slice {
+    __u8 mac[6];      // of the slice's end
+    __u8 host_mac[6]; // of the host's end
+    __u32 owner;      // user id
+    __u32 has_ipv6;
+    __u8 ipv4[16], gateway4[16];
+    __u8 ipv6[16], gateway6[16];
+};
+
+// Map `drops`, by the same index. Only added to.
+struct drops {
+    __u64 packets[REASONS], bytes[REASONS];
+};
+
+// Map `networks`: longest prefix wins; what is in none is the world, and allowed. `length` counts
+// from the first of 128 bits.
+struct network {
+    __u32 length;
+    __u8 address[16];
+};
+
+#define NETWORK_REFUSED 0
+#define NETWORK_ALLOWED 1
+
+// Map `services`: what slices may use although its address is refused. The address :: stands for
+// every address of the host.
+struct service {
+    __u8 address[16];
+    __u16 port;
+    __u8 protocol;
+    __u8 zero;
+};
+
+// Map `flows`: what the host has sent to slices, and so may be answered. The value is when it did
+// last, in nanoseconds of the monotonic clock.
+struct flow {
+    __u32 link; // index of the host's end
+    __u8 address[16];
+    __u16 port;       // of the host; for ICMP the identifier of the echo
+    __u16 slice_port; // for ICMP 0
+    __u32 protocol;
+};
+
+#endif

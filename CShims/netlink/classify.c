@@ -1,0 +1,111 @@
+// The classifier's programs on a link: the clsact qdisc and a filter in each direction (tc-bpf(8)).
+
+#include "internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <stdio.h>
+#include <string.h>
+
+// The first to see a packet; another's filter would have to be put before it on purpose.
+#define PRIORITY 1
+#define HANDLE 1
+
+// One that is there already stays, with its filters.
+static void add_qdisc(struct cnl_batch *batch, int index) {
+    const struct tcmsg header = {
+        .tcm_ifindex = index,
+        .tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0),
+        .tcm_parent = TC_H_CLSACT,
+    };
+    struct nl_msg *message = cnl_batch_add(
+        batch, "add clsact qdisc", RTM_NEWQDISC, NLM_F_CREATE | NLM_F_ACK, &header, sizeof header);
+    cnl_put_string(batch, message, TCA_KIND, "clsact");
+}
+
+static struct tcmsg filter_header(int index, uint32_t direction) {
+    return (struct tcmsg){
+        .tcm_ifindex = index,
+        .tcm_handle = HANDLE,
+        .tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction),
+        .tcm_info = TC_H_MAKE(PRIORITY << 16, htons(ETH_P_ALL)),
+    };
+}
+
+// One with the same handle is replaced, between two packets.
+static void add_filter(
+    struct cnl_batch *batch, int index, uint32_t direction, int program, const char *name) {
+    const struct tcmsg header = filter_header(index, direction);
+    struct nl_msg *message = cnl_batch_add(
+        batch, "attach classifier", RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK,
+        &header, sizeof header);
+    cnl_put_string(batch, message, TCA_KIND, "bpf");
+    struct nlattr *options = cnl_nest_start(batch, message, TCA_OPTIONS);
+    cnl_put_u32(batch, message, TCA_BPF_FD, (uint32_t)program);
+    cnl_put_string(batch, message, TCA_BPF_NAME, name);
+    cnl_put_u32(batch, message, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+    cnl_nest_end(message, options);
+}
+
+static int attach(
+    int rtnetlink, int index, const char *name, const struct cnl_classifier *classifier,
+    struct cnl_error *error) {
+    struct cnl_batch batch = {0};
+    add_qdisc(&batch, index);
+    add_filter(&batch, index, TC_H_MIN_INGRESS, classifier->from_slice, "from_slice");
+    add_filter(&batch, index, TC_H_MIN_EGRESS, classifier->to_slice, "to_slice");
+    struct cnl_error failure;
+    int result = cnl_batch_run(rtnetlink, &batch, name, NULL, NULL, &failure);
+    if (result == 0) return 0;
+    // No such qdisc, no such filter: tc_new_tfilter() in the kernel's net/sched/cls_api.c.
+    if (result == -ENOENT) failure.error = EOPNOTSUPP;
+    if (error) *error = failure;
+    return -failure.error;
+}
+
+int cnl_classifier_attach(
+    struct cnl_context *context, int index, const struct cnl_classifier *classifier,
+    struct cnl_error *error) {
+    char name[32];
+    snprintf(name, sizeof name, "link %d", index);
+    return attach(context->rtnetlink, index, name, classifier, error);
+}
+
+int cnl_classifier_try(
+    const struct cnl_namespace *namespace, const struct cnl_classifier *classifier,
+    struct cnl_error *error) {
+    return attach(namespace->rtnetlink, CNL_LOOPBACK_INDEX, "lo of a namespace", classifier, error);
+}
+
+static void read_program(const struct nlmsghdr *reply, void *argument) {
+    struct nlattr *attributes[TCA_MAX + 1], *options[TCA_BPF_MAX + 1];
+    struct nlmsghdr *header = (struct nlmsghdr *)reply;
+    if (reply->nlmsg_type != RTM_NEWTFILTER ||
+        nlmsg_parse(header, sizeof(struct tcmsg), attributes, TCA_MAX, NULL) < 0)
+        return;
+    if (!attributes[TCA_KIND] || strcmp(nla_get_string(attributes[TCA_KIND]), "bpf") != 0 ||
+        !attributes[TCA_OPTIONS] ||
+        nla_parse_nested(options, TCA_BPF_MAX, attributes[TCA_OPTIONS], NULL) < 0)
+        return;
+    if (options[TCA_BPF_ID]) *(uint32_t *)argument = nla_get_u32(options[TCA_BPF_ID]);
+}
+
+int cnl_classifier_find(
+    struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
+    const struct tcmsg header = filter_header(index, TC_H_MIN_INGRESS);
+    struct cnl_batch batch = {0};
+    struct nl_msg *message =
+        cnl_batch_add(&batch, "find classifier", RTM_GETTFILTER, 0, &header, sizeof header);
+    cnl_put_string(&batch, message, TCA_KIND, "bpf");
+    *program = 0;
+    struct cnl_error failure;
+    int result =
+        cnl_batch_run(context->rtnetlink, &batch, "filter", read_program, program, &failure);
+    // No qdisc, no filter, no link: EINVAL, ENOENT, ENODEV.
+    if (result == -EINVAL || result == -ENOENT || result == -ENODEV) return 0;
+    if (result < 0 && error) *error = failure;
+    return result;
+}

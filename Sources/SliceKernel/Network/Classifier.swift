@@ -1,0 +1,162 @@
+import CClassifier
+import CNetlink
+import Descriptor
+import Glibc
+import SliceModel
+import Synchronization
+
+/// What was dropped of one slice's packets, and why.
+public struct DropStatistics: Sendable, Hashable {
+  /// Packets and bytes by reason, in the order of the program's list.
+  public struct Count: Sendable, Hashable {
+    /// A word of slicectl(1), "DROPS".
+    public var reason: String
+    public var packets, bytes: UInt64
+  }
+
+  /// Of what the slice sent.
+  public var sent: [Count]
+  /// Of what was sent to it.
+  public var received: [Count]
+}
+
+/// The program on the host's end of every link that decides which packets of a slice pass
+/// (CShims/classifier/classifier.bpf.c), with its policy.
+public final class Classifier: Sendable {
+  // A pointer to what never changes once it is made; the kernel's maps take care of themselves.
+  private struct Handle: @unchecked Sendable { let pointer: OpaquePointer }
+  private let handle: Handle
+  /// Indices of the links that were admitted, by name.
+  private let links = Mutex<[String: UInt32]>([:])
+
+  /// Loads the program. `running` is the id of one of an earlier supervisor, whose counters and
+  /// slices are taken over; what is reachable is always as `policy` says.
+  public init(
+    object path: String, running: UInt32?, policy: NetworkPolicy
+  ) throws(SliceError) {
+    var pointer: OpaquePointer?
+    try classifying("the classifier") { ccl_open(path, running ?? 0, &pointer, $0) }
+    handle = Handle(pointer: pointer!)
+    for rule in policy.rules {
+      try classifying("network \(rule.network)") {
+        ccl_set_network(
+          handle.pointer, rule.network.bytes, UInt32(rule.network.mappedLength), rule.isAllowed, $0)
+      }
+    }
+    try allow(policy.services)
+  }
+
+  /// Lets slices use these beside what the policy allows.
+  public func allow(_ services: [NetworkPolicy.Service]) throws(SliceError) {
+    for service in services {
+      try classifying("port \(service.port)/\(service.transport)") {
+        ccl_add_service(
+          handle.pointer, service.address, service.port, service.transport.number, $0)
+      }
+    }
+  }
+
+  deinit { ccl_close(handle.pointer) }
+
+  /// Throws `unenforceable` where the kernel lacks what a classifier hangs on.
+  public static func requireSupport() throws(SliceError) {
+    var program: Int32 = -1
+    try classifying("a trial of the classifier") { error in
+      program = ccl_trial_program(error)
+      return min(program, 0)
+    }
+    let owned = OwnedFD(adopting: program)
+    let place = try NetworkNamespace(ipv6: false)
+    var handle = place.handle
+    var programs = cnl_classifier(from_slice: owned.rawValue, to_slice: owned.rawValue)
+    try network("a trial of the classifier") { cnl_classifier_try(&handle, &programs, $0) }
+  }
+
+  var programs: cnl_classifier {
+    cnl_classifier(
+      from_slice: ccl_from_slice(handle.pointer), to_slice: ccl_to_slice(handle.pointer))
+  }
+
+  /// Lets the packets of a slice pass, as far as they are its own. Before, its link drops all.
+  public func admit(
+    _ link: String, index: UInt32, addresses: SliceAddresses, gateways: SliceAddresses,
+    number: Int, owner: UInt32
+  ) throws(SliceError) {
+    var entry = ccl_slice()
+    fill(&entry.mac, with: LinkAddress.slice(number))
+    fill(&entry.host_mac, with: LinkAddress.host)
+    entry.owner = owner
+    fill(&entry.ipv4, with: addresses.ipv4.mappedBytes)
+    fill(&entry.gateway4, with: gateways.ipv4.mappedBytes)
+    if let own = addresses.ipv6, let gateway = gateways.ipv6 {
+      entry.has_ipv6 = true
+      fill(&entry.ipv6, with: own.bytes)
+      fill(&entry.gateway6, with: gateway.bytes)
+    }
+    try classifying("link \(link)") { ccl_admit(handle.pointer, index, &entry, $0) }
+    links.withLock { $0[link] = index }
+  }
+
+  /// Forgets a link. One that is not known is fine.
+  public func dismiss(_ link: String) throws(SliceError) {
+    guard let index = links.withLock({ $0.removeValue(forKey: link) }) else { return }
+    try classifying("link \(link)") { ccl_dismiss(handle.pointer, index, $0) }
+  }
+
+  /// Forgets all that an earlier supervisor admitted and this one has not.
+  public func dismissOthers() throws(SliceError) {
+    let known = links.withLock { Array($0.values) }
+    try classifying("former links") { ccl_retain(handle.pointer, known, known.count, $0) }
+  }
+
+  /// Nil for a link that is not admitted.
+  public func drops(_ link: String) throws(SliceError) -> DropStatistics? {
+    guard let index = links.withLock({ $0[link] }) else { return nil }
+    var packets = [UInt64](repeating: 0, count: ccl_reasons())
+    var bytes = packets
+    try classifying("drops of \(link)") {
+      ccl_drops(handle.pointer, index, &packets, &bytes, $0)
+    }
+    let counts = packets.indices.map {
+      DropStatistics.Count(
+        reason: String(cString: ccl_reason_name($0)), packets: packets[$0], bytes: bytes[$0])
+    }
+    let border = ccl_received_reasons()
+    return DropStatistics(sent: Array(counts[..<border]), received: Array(counts[border...]))
+  }
+}
+
+/// MAC addresses, locally administered (IEEE 802: second bit of the first byte).
+enum LinkAddress {
+  /// Of the host's end of every link.
+  static let host: [UInt8] = [0x02, 0x73, 0x68, 0, 0, 1]
+
+  /// Unique by the slice's number.
+  static func slice(_ number: Int) -> [UInt8] {
+    let low = UInt32(number)
+    return [0x02, 0x73, 0x6C] + [16, 8, 0].map { UInt8(truncatingIfNeeded: low >> $0) }
+  }
+}
+
+/// Runs a call of the classifier's shim; its error as a `SliceError` said of `object`.
+private func classifying(
+  _ object: String, _ call: (UnsafeMutablePointer<ccl_error>) -> Int32
+) throws(SliceError) {
+  var error = ccl_error()
+  let result = call(&error)
+  guard result < 0 else { return }
+  let operation = error.operation.map { String(cString: $0) } ?? "BPF call"
+  let detail = withUnsafeBytes(of: error.detail) { bytes in
+    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+  }
+  let reason = SystemError(code: -result, operation: operation, subject: detail)
+  switch -result {
+  case EOPNOTSUPP:
+    throw SliceError(
+      .unenforceable, "\(object): \(reason)",
+      hint: "the kernel needs CONFIG_BPF_SYSCALL, CONFIG_NET_CLS_BPF and CONFIG_NET_SCH_INGRESS")
+  case ENOENT where operation == "open the classifier":
+    throw SliceError(.failed, "\(object): \(reason)", hint: "is the installation complete?")
+  default: throw SliceError(.failed, "\(object): \(reason)")
+  }
+}

@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+"""Tests of the classifier's program, as root: packets written out by hand, run through it by
+BPF_PROG_TEST_RUN in a network namespace of the test's own. Usage:
+    CLASSIFIER=build/bin/classifier.bpf.o test_classifier.py [--cost]
+"""
+
+import ctypes as c
+import errno
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import traceback
+
+import frames
+from packets import *
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHIM = ROOT / "CShims" / "classifier"
+OBJECT = os.environ.get("CLASSIFIER", str(ROOT / "build" / "bin" / "classifier.bpf.o"))
+CLONE_NEWNET = 0x40000000
+PASSED, DROPPED = 0, 2  # TC_ACT_OK, TC_ACT_SHOT
+
+# The slice under test, one of the same owner, one of another's; the host; the world.
+MINE, FRIEND, FOREIGN = 1, 2, 3
+S = frames.Scene
+
+
+# --- The interface, as cclassifier.h declares it
+
+class Error(c.Structure):
+    _fields_ = [("error", c.c_int), ("operation", c.c_char_p), ("detail", c.c_char * 192)]
+
+
+class Slice(c.Structure):
+    _fields_ = [("mac", c.c_uint8 * 6), ("host_mac", c.c_uint8 * 6), ("owner", c.c_uint32),
+                ("has_ipv6", c.c_bool), ("ipv4", c.c_uint8 * 16), ("gateway4", c.c_uint8 * 16),
+                ("ipv6", c.c_uint8 * 16), ("gateway6", c.c_uint8 * 16)]
+
+
+class TestRun(c.Structure):  # bpf/bpf.h, struct bpf_test_run_opts
+    _fields_ = [("size", c.c_size_t), ("data_in", c.c_void_p), ("data_out", c.c_void_p),
+                ("data_size_in", c.c_uint32), ("data_size_out", c.c_uint32),
+                ("ctx_in", c.c_void_p), ("ctx_out", c.c_void_p), ("ctx_size_in", c.c_uint32),
+                ("ctx_size_out", c.c_uint32), ("retval", c.c_uint32), ("repeat", c.c_int),
+                ("duration", c.c_uint32), ("flags", c.c_uint32), ("cpu", c.c_uint32),
+                ("batch_size", c.c_uint32)]
+
+
+def load_shim():
+    with tempfile.TemporaryDirectory() as folder:
+        library = f"{folder}/libcclassifier.so"
+        subprocess.run(
+            ["cc", "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
+             f"-I{SHIM}/include", str(SHIM / "classifier.c"), "-o", library, "-lbpf"], check=True)
+        loaded = c.CDLL(library)
+    loaded.ccl_reason_name.restype = c.c_char_p
+    loaded.ccl_reason_name.argtypes = [c.c_size_t]
+    loaded.ccl_reasons.restype = c.c_size_t
+    return loaded
+
+
+libc = c.CDLL(None, use_errno=True)
+libbpf = c.CDLL("libbpf.so.1", use_errno=True)
+shim = None
+
+
+def call(name, *arguments):
+    error = Error()
+    result = getattr(shim, name)(*arguments, c.byref(error))
+    if result < 0:
+        raise OSError(-result, f"{name}: {(error.operation or b'?').decode()}: "
+                               f"{error.detail.decode(errors='replace')}")
+    return result
+
+
+def mapped(address):
+    raw = octets(address)
+    return (c.c_uint8 * 16)(*(raw if len(raw) == 16 else bytes(10) + b"\xff\xff" + raw))
+
+
+# --- The host
+
+def ip(*lines):
+    subprocess.run(["ip", "-force", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def make_host():
+    """Links of three slices and an uplink, all in this namespace: nothing is really sent."""
+    if libc.unshare(CLONE_NEWNET) < 0:
+        sys.exit(f"test_classifier: unshare: {os.strerror(c.get_errno())}")
+    lines = ["link set lo up", "link add up0 type veth peer name up1", "link set up1 up",
+             f"address add {S.host4}/24 dev up0", f"address add {S.host6}/64 dev up0 nodad",
+             "link set up0 up", "route add default via 203.0.113.1",
+             "route add default via 2001:db8:113::1",
+             f"address add {S.gateway4}/32 dev lo", f"address add {S.gateway6}/128 dev lo nodad"]
+    for number, four, six in (MINE, S.me4, S.me6), (FRIEND, S.friend4, S.friend6), (FOREIGN, S.foreign4, S.foreign6):
+        name = f"sl-{number}"
+        lines += [f"link add {name} index {100 + number} type veth peer name p{number}",
+                  f"link set p{number} up", f"link set {name} up",
+                  f"route add {four}/32 dev {name}", f"route add {six}/128 dev {name}"]
+    lines += ["route add unreachable 10.88.0.0/16", "route add unreachable fd88::/64 metric 4096"]
+    ip(*lines)
+    for path in "ipv4/ip_forward", "ipv6/conf/all/forwarding":
+        pathlib.Path("/proc/sys/net", path).write_text("1")
+
+
+def link(number):
+    return 100 + number
+
+
+class Classifier:
+    def __init__(self, running=0):
+        self.pointer = c.c_void_p()
+        call("ccl_open", OBJECT.encode(), c.c_uint32(running), c.byref(self.pointer))
+        for network, length, allowed in (
+                ("10.0.0.0", 96 + 8, False), ("10.1.9.0", 96 + 24, True), ("172.16.0.0", 96 + 12, False),
+                ("fc00::", 7, False), ("fd00:9::", 32, True), ("fe80::", 10, False)):
+            call("ccl_set_network", self.pointer, mapped(network), c.c_uint32(length),
+                 c.c_bool(allowed))
+        for protocol in TCP, UDP:
+            self.add_service(mapped(S.resolver4), 53, protocol)
+        self.add_service((c.c_uint8 * 16)(), S.host_port, UDP)
+
+    def add_service(self, address, port, protocol):
+        call("ccl_add_service", self.pointer, address, c.c_uint16(port), c.c_uint8(protocol))
+
+    def admit(self, number, owner, four, six):
+        mac = SLICE_MAC[:5] + bytes([number])
+        entry = Slice((c.c_uint8 * 6)(*mac), (c.c_uint8 * 6)(*HOST_MAC), owner, six is not None,
+                      mapped(four), mapped(S.gateway4), mapped(six or "::"), mapped(S.gateway6))
+        call("ccl_admit", self.pointer, c.c_uint32(link(number)), c.byref(entry))
+
+    def drops(self, number=MINE):
+        count = shim.ccl_reasons()
+        packets, sizes = (c.c_uint64 * count)(), (c.c_uint64 * count)()
+        call("ccl_drops", self.pointer, c.c_uint32(link(number)), packets, sizes)
+        return {shim.ccl_reason_name(i).decode(): (packets[i], sizes[i]) for i in range(count)}
+
+    def run(self, frame, number=MINE, received=False, from_link=0, repeat=1):
+        """The program's verdict and the nanoseconds that it took."""
+        context = (c.c_uint32 * 48)()  # struct __sk_buff
+        context[9], context[10] = from_link, link(number)  # ingress_ifindex, ifindex
+        data = c.create_string_buffer(frame, len(frame))
+        options = TestRun(
+            size=c.sizeof(TestRun), data_in=c.addressof(data), data_size_in=len(frame),
+            ctx_in=c.addressof(context), ctx_size_in=c.sizeof(context), repeat=repeat)
+        program = shim.ccl_to_slice(self.pointer) if received else shim.ccl_from_slice(self.pointer)
+        if libbpf.bpf_prog_test_run_opts(program, c.byref(options)) < 0:
+            raise OSError(c.get_errno(), "BPF_PROG_TEST_RUN")
+        return options.retval, options.duration
+
+    def reason(self, frame, **where):
+        """`pass`, or the reason under which the packet was counted; checks that it was, once."""
+        number = where.get("number", MINE)
+        before = self.drops(number)
+        verdict, _ = self.run(frame, **where)
+        changed = {name: value for name, value in self.drops(number).items()
+                   if value != before[name]}
+        if verdict == PASSED:
+            assert not changed, changed
+            return "pass"
+        assert verdict == DROPPED, verdict
+        if not changed:
+            return "uncounted"
+        (name, (packets, size)), = changed.items()
+        assert packets == before[name][0] + 1, changed
+        assert size == before[name][1] + len(frame), changed
+        return name
+
+
+# --- Tests
+
+def classifier():
+    made = Classifier()
+    made.admit(MINE, 1000, S.me4, S.me6)
+    made.admit(FRIEND, 1000, S.friend4, S.friend6)
+    made.admit(FOREIGN, 1001, S.foreign4, S.foreign6)
+    return made
+
+
+def test_what_a_slice_sends():
+    box, wrong = classifier(), []
+    for words, wanted, frame in frames.sent(S):
+        found = box.reason(frame)
+        if found != wanted:
+            wrong.append(f"{words}: {found} instead of {wanted}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_sent_to_a_slice():
+    box, wrong = classifier(), []
+    for words, wanted, frame in frames.received(S):
+        found = box.reason(frame, received=True, from_link=77)
+        if found != wanted:
+            wrong.append(f"{words}: {found} instead of {wanted}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_reason_is_tried():
+    names = {shim.ccl_reason_name(i).decode() for i in range(shim.ccl_reasons())}
+    assert names == {wanted for _, wanted, _ in frames.sent(S) + frames.received(S)} - {"pass"}, names
+
+
+def test_every_frame_cut_short_is_survived_and_never_passes_more():
+    box = classifier()
+    for words, wanted, frame in frames.sent(S):
+        kind = frame[12:14]
+        # The kernel runs none without a payload, nor what begins with less than the IP header.
+        least = 34 if kind == b"\x08\x00" else 54 if kind == b"\x86\xdd" else 15
+        for size in range(least, len(frame)):
+            found = box.reason(frame[:size])
+            assert wanted == "pass" or found != "pass" or wanted == "malformed", (words, size)
+
+
+def test_a_link_that_is_not_admitted_passes_nothing():
+    box = Classifier()
+    assert box.run(v4(S.world4, UDP, udp(1, 2)))[0] == DROPPED
+    assert box.run(frames.to_me(S), received=True)[0] == DROPPED
+    box = classifier()
+    call("ccl_dismiss", box.pointer, c.c_uint32(link(MINE)))
+    assert box.run(v4(S.world4, UDP, udp(1, 2)))[0] == DROPPED
+    call("ccl_dismiss", box.pointer, c.c_uint32(link(MINE)))
+
+
+def test_without_ipv6_none_passes():
+    box = classifier()
+    box.admit(MINE, 1000, S.me4, None)
+    assert box.reason(v6(S.world6, UDP, udp(1, 2), source="::")) == "sourceIpv6"
+    assert box.reason(v6(S.world6, UDP, udp(1, 2))) == "sourceIpv6"
+    frame = ethernet(ipv6(S.world6, "::", UDP, udp(53, 1)), IPV6, HOST_MAC, SLICE_MAC)
+    assert box.reason(frame, received=True, from_link=77) == "notForSlice"
+    assert box.reason(v4(S.world4, UDP, udp(1, 2))) == "pass"
+
+
+def v4(destination, protocol, payload, source=S.me4):
+    return ethernet(ipv4(source, destination, protocol, payload), IPV4)
+
+
+def v6(destination, protocol, payload, source=S.me6):
+    return ethernet(ipv6(source, destination, protocol, payload), IPV6)
+
+
+def from_host(payload, six=False):
+    packet = ipv6(S.host6, S.me6, *payload) if six else ipv4(S.host4, S.me4, *payload)
+    return ethernet(packet, IPV6 if six else IPV4, HOST_MAC, SLICE_MAC)
+
+
+def test_the_host_gets_its_answers_and_no_more():
+    for six, answer, echo, reply, icmp_protocol in (
+            (False, lambda *p: v4(S.host4, *p), 8, 0, ICMP), (True, lambda *p: v6(S.host6, *p), 128, 129, ICMP6)):
+        box = classifier()
+        for protocol, make in (TCP, tcp), (UDP, udp):
+            segment = (80, 5555, ACK) if protocol == TCP else (80, 5555)
+            assert box.reason(answer(protocol, make(*segment))) == "host", protocol
+            # Forwarded packets open nothing, the host's own do.
+            frame = from_host((protocol, make(5555, 80)), six)
+            assert box.reason(frame, received=True, from_link=77) == "pass"
+            assert box.reason(answer(protocol, make(*segment))) == "host", protocol
+            assert box.reason(frame, received=True) == "pass"
+            assert box.reason(answer(protocol, make(*segment))) == "pass", protocol
+            assert box.reason(answer(protocol, make(81, *segment[1:]))) == "host", protocol
+            assert box.reason(answer(protocol, make(80, 22))) == "host", protocol
+        assert box.reason(answer(TCP, tcp(80, 5555, SYN | ACK))) == "pass"
+        assert box.reason(answer(TCP, tcp(80, 5555, SYN))) == "host", "no connection the other way"
+        assert box.reason(answer(icmp_protocol, icmp(reply, identifier=9))) == "host"
+        assert box.reason(from_host((icmp_protocol, icmp(echo, identifier=9)), six), received=True) == "pass"
+        assert box.reason(answer(icmp_protocol, icmp(reply, identifier=9))) == "pass"
+        assert box.reason(answer(icmp_protocol, icmp(reply, identifier=8))) == "host"
+        assert box.reason(answer(icmp_protocol, icmp(echo, identifier=9))) == "host"
+
+
+def test_another_slice_does_not_use_the_answers():
+    box = classifier()
+    box.run(from_host((UDP, udp(5555, 80))), received=True)
+    frame = ethernet(ipv4(S.friend4, S.host4, UDP, udp(80, 5555)), IPV4, SLICE_MAC[:5] + b"\2")
+    assert box.reason(frame, number=FRIEND) == "host"
+
+
+def test_errors_about_what_the_host_sent_reach_it():
+    box = classifier()
+    assert box.reason(v4(S.host4, ICMP, icmp(3, 3, 0, frames.quote4(S.host4, S.me4)))) == "pass"
+    assert box.reason(v4(S.host4, ICMP, icmp(3, 3, 0, frames.quote4(S.host4, S.world4)))) == "icmp"
+
+
+def test_without_forwarding_nothing_is_taken_for_the_world():
+    """The kernel then doesn't say where a packet goes."""
+    box = classifier()
+    for path, world, host in (
+            ("ipv4/conf/sl-1/forwarding", v4(S.world4, TCP, tcp(1, 80)), v4(S.host4, TCP, tcp(1, 22))),
+            ("ipv6/conf/sl-1/forwarding", v6(S.world6, TCP, tcp(1, 80)), v6(S.host6, TCP, tcp(1, 22)))):
+        switch = pathlib.Path("/proc/sys/net", path)
+        switch.write_text("0")
+        try:
+            assert box.reason(world) == "host" and box.reason(host) == "host", path
+        finally:
+            switch.write_text("1")
+        assert box.reason(world) == "pass", path
+
+
+def test_flows_are_bounded_and_the_oldest_goes():
+    box = classifier()
+    for port in range(20000, 60000):
+        box.run(from_host((UDP, udp(port, 80))), received=True)
+    assert box.reason(v4(S.host4, UDP, udp(80, 59999))) == "pass"
+    assert box.reason(v4(S.host4, UDP, udp(80, 20000))) == "host"
+
+
+def test_retaining_forgets_the_others():
+    box = classifier()
+    box.run(v4(S.host4, TCP, tcp(1, 22)))
+    call("ccl_retain", box.pointer, (c.c_uint32 * 1)(link(MINE)), c.c_size_t(1))
+    assert box.drops()["host"][0] == 1
+    try:
+        box.drops(FRIEND)
+        assert False
+    except OSError as error:
+        assert error.errno == errno.ENOENT
+    # To whom it isn't admitted any more, the address is one of the site's.
+    assert box.reason(v4(S.friend4, TCP, tcp(1, 2))) == "site"
+
+
+def test_a_missing_object_is_said():
+    try:
+        pointer = c.c_void_p()
+        call("ccl_open", b"/nowhere/x.o", c.c_uint32(0), c.byref(pointer))
+        assert False
+    except OSError as error:
+        assert error.errno == errno.ENOENT and "/nowhere/x.o" in str(error), error
+
+
+def show_cost():
+    box = classifier()
+    box.run(from_host((TCP, tcp(5555, 80))), received=True)
+    for words, frame, where in (
+            ("UDP to the world", v4(S.world4, UDP, udp(1, 2)), {}),
+            ("UDP to the world, v6", v6(S.world6, UDP, udp(1, 2)), {}),
+            ("UDP to a slice", v4(S.friend4, UDP, udp(1, 2)), {}),
+            ("answer to the host", v4(S.host4, TCP, tcp(80, 5555, ACK)), {}),
+            ("foreign source, dropped", v4(S.world4, UDP, udp(1, 2), source="192.0.2.9"), {}),
+            ("forwarded to it", frames.to_me(S), {"received": True, "from_link": 77}),
+            ("from the host to it", from_host((TCP, tcp(5555, 80, ACK))), {"received": True})):
+        times = sorted(box.run(frame, repeat=1_000_000, **where)[1] for _ in range(5))
+        print(f"{words:28} {times[2]:5} ns a packet")
+
+
+def main():
+    global shim
+    if os.geteuid() != 0:
+        sys.exit("test_classifier: needs root")
+    shim = load_shim()
+    make_host()
+    if "--cost" in sys.argv:
+        return show_cost()
+    passed = failed = 0
+    for name, test in list(globals().items()):
+        if not name.startswith("test_"):
+            continue
+        try:
+            test()
+            passed += 1
+        except Exception:
+            failed += 1
+            print(f"--- {name}")
+            traceback.print_exc(file=sys.stdout)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+main()
