@@ -168,6 +168,26 @@ import Testing
     }
   }
 
+  @Test func allSlicesTogetherAreHeldToTheNodesCeilings() throws {
+    let policy = """
+      [total]
+      cpu = "150%"
+      memory = "600M"
+      pids = 700
+      """
+    try withNode(TestNode.Options(policy: policy)) { node in
+      #expect(HostFiles.text(node.cgroup + "/cpu.max") == "150000 100000\n")
+      #expect(try bytes(node, "memory.max") == 600 << 20)
+      #expect(try bytes(node, "pids.max") == 700)
+      // One without a ceiling of its own.
+      try node.create("web")
+      try HostFiles.write("\(48 << 20)", to: node.cgroup + "/memory.max")
+      _ = try node.slicectl("exec", "web", "--", "sh", "-c", Self.glutton)
+      #expect(try eventually { try !events(node, "out-of-memory").isEmpty })
+      #expect(try node.inspect("web")["outOfMemory"]["limit"] == .string("node"))
+    }
+  }
+
   @Test func theCgroupAboveProtectsTheSumOfTheFloors() throws {
     try withNode { node in
       try node.create("a", "--set", "memory.min=16M")
