@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (0, "over"), (-5, "over"), (0.1, "in 1s"), (59.5, "in 1m"), (86_400 * 30 - 0.2, "in 30d"),
+    (0, "over"), (-5, "over"), (0.1, "in 1s"), (59.5, "in 1m"), (2_591_999.8, "in 30d"),
   ])
   func distances(seconds: Double, text: String) {
     #expect(Timestamp(unixSeconds: seconds).distance(from: Timestamp(unixSeconds: 0)) == text)
