@@ -20,7 +20,9 @@ extension NodePolicyFile {
     var rules: [NodePolicy.OwnerRule] = []
     for member in members {
       let name = member.name
-      guard name == "*" || isGroupName(name.hasPrefix("@") ? String(name.dropFirst()) : name)
+      guard
+        name == "*" || isUserID(name)
+          || isGroupName(name.hasPrefix("@") ? String(name.dropFirst()) : name)
       else {
         throw member.location.error(
           "owners: '\(name.shownInMessage)' is neither a user nor a group",
@@ -31,6 +33,11 @@ extension NodePolicyFile {
       rules.append(NodePolicy.OwnerRule(subject: name, bounds: reader.bounds))
     }
     return rules
+  }
+
+  /// Of a user that the host's files do not know.
+  private static func isUserID(_ text: String) -> Bool {
+    UInt32(text).map { "\($0)" == text } ?? false
   }
 
   static func readLease(_ reader: TableReader) throws(SliceError) -> LeaseTerms {

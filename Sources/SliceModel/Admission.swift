@@ -28,7 +28,7 @@ extension NodeCapacity {
   public func amount(_ key: Key) -> UInt64? {
     switch key {
     case .cpuMax: millicores
-    case .memoryMin, .memoryLow, .memoryHigh, .memoryMax: memoryBytes
+    case .memoryMin, .memoryMax: memoryBytes
     case .pidsMax: pids
     case .diskMax: diskBytes
     default: nil

@@ -83,9 +83,9 @@ import Testing
       "[network]\npool = 1", "2:1: unknown key 'network.pool'", hint: "did you mean 'pool4'?"),
     BadText(
       "[network]\nallow = [\"10.0.0.1/8\"]",
-      "2:10: network.allow[0]: expected an IPv4 or IPv6 network"),
+      "2:10: network.allow: expected an IPv4 or IPv6 network"),
     BadText("[network]\nallow = \"10.0.0.0/8\"", "2:9: network.allow: expected an array"),
-    BadText("[network]\nhost-ports = [22]", "2:15: network.host-ports[0]: expected a port such as"),
+    BadText("[network]\nhost-ports = [22]", "2:15: network.host-ports: expected a port such as"),
     BadText("[network]\npool4 = \"10.0.0.1/8\"", "2:9: network.pool4: expected an IPv4 network"),
     BadText("[network]\npool4 = \"fd00::/64\"", "2:9: network.pool4: expected an IPv4 network"),
     BadText("[network]\npool6 = \"fd00::\"", "2:9: network.pool6: expected an IPv6 network"),

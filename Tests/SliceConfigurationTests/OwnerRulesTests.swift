@@ -28,6 +28,7 @@ import Testing
       images = ["minimal", "host", "web-*", "*"]
       grants = ["icmp", "observe"]
       lease = "30d"
+      [owners.4243]
       [owners.alice]
       [lease]
       grace = "0s"
@@ -35,7 +36,7 @@ import Testing
       """)
     #expect(
       policy.defaults.texts == ["pids.max": "4096", "memory.max": "1G", "lease": "30d"])
-    #expect(policy.owners.map(\.subject) == ["@web", "*", "alice"])
+    #expect(policy.owners.map(\.subject) == ["@web", "*", "4243", "alice"])
     var bounds = OwnerBounds()
     bounds.slices = 20
     bounds.sums = [
@@ -46,7 +47,7 @@ import Testing
     bounds.grants = ["icmp", "observe"]
     bounds.longestLease = TimeSpan("30d")
     #expect(policy.owners[1].bounds == bounds)
-    #expect(policy.owners[2].bounds == OwnerBounds())
+    #expect(policy.owners[3].bounds == OwnerBounds())
     #expect(policy.lease.grace == TimeSpan("0s"))
     #expect(policy.lease.warning == TimeSpan("12h"))
   }
@@ -58,6 +59,7 @@ import Testing
     BadText("[defaults]\nmemory = { min = \"2G\", max = \"1G\" }", "memory.min=2G is above"),
     BadText("owners = 1", "1:10: owners: expected a table, found 1"),
     BadText("[owners.\"a/b\"]", "owners: 'a/b' is neither a user nor a group"),
+    BadText("[owners.042]", "owners: '042' is neither a user nor a group"),
     BadText("[owners.\"@\"]", "owners: '@' is neither a user nor a group", hint: "\"@GROUP\""),
     BadText("[owners.\"*\"]\nslices = -1", "2:10: owners.*.slices: expected a whole number"),
     BadText(

@@ -140,7 +140,12 @@ import Testing
 
   @Test(arguments: Key.allCases.filter { $0.sum != nil }) func everySumIsABound(key: Key) throws {
     var wanted = Settings()
-    let text = if case .cpu = key.form { "2" } else { "4096" }
+    let text =
+      switch key.form {
+      case .cpu: "2"
+      case .bytes: "2M"
+      default: "4096"
+      }
     try wanted.set(key, to: text)
     let amount = try #require(wanted[key]?.amount)
     let admission = try admission(memory: "1T")
