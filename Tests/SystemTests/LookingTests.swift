@@ -50,13 +50,13 @@ import Testing
     try withNode { node in
       try node.create("web")
       try node.create("db")
-      let gateway = try node.shell("web", "ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'")
+      let db4 = try #require(try node.inspect("db")["network"]["ipv4"].string)
       // Nobody listens there: one packet out, one back. Not by wget, see `NetworkTests.get`.
-      _ = try node.shell("web", "for i in 1 2 3; do nc -w 2 \(gateway) 9 </dev/null; done; true")
+      _ = try node.shell("web", "for i in 1 2 3; do nc -w 2 \(db4) 9 </dev/null; done; true")
       let slices = try node.json("shares").array ?? []
       let (db, web) = (slices[0], slices[1])
       #expect(web["net"]["sentPackets"].integer ?? 0 >= 3)
-      #expect(web["net"]["sentBytes"].integer ?? 0 > db["net"]["sentBytes"].integer ?? 0)
+      #expect(db["net"]["receivedPackets"].integer ?? 0 >= 3)
       // One is read on its own, all by one request.
       let alone = try node.json("shares", "web").array?.first
       #expect(alone?["net"]["sentPackets"].integer ?? 0 >= 3)
