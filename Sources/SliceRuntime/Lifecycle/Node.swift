@@ -45,7 +45,7 @@ public final class Node: Sendable {
   let usage = UsageWatch()
   let nodeMemory = Mutex(NodeMemory())
   /// Held while the floors are summed up and written, so that the newest sum is the last.
-  private let floors = Mutex<Void>(())
+  let floors = Mutex<Void>(())
   let leases: LeaseKeeper
   let notify: @Sendable (NodeEvent) -> Void
 
@@ -92,31 +92,6 @@ public final class Node: Sendable {
       for path in [layout.images, layout.slices, layout.stage, layout.running] {
         try Files.makeDirectory(path, mode: 0o700, existingIsFine: true)
       }
-    }
-  }
-
-  /// Has the kernel hold what all slices have together. A ceiling that the policy names and the kernel
-  /// can't hold stops the start; one that follows from the host's size is left out.
-  private static func holdCeilings(
-    of cgroup: NodeCgroup, _ capacity: NodeCapacity, _ policy: NodePolicy, processors: Int
-  ) throws(SliceError) {
-    let isWhole = capacity.millicores == UInt64(processors) * 1000
-    let missing = try reporting("hold the ceilings of all slices") { () throws(SystemError) in
-      try cgroup.bound(
-        cpu: isWhole ? nil : CPUAmount(millicores: capacity.millicores),
-        memoryBytes: capacity.memoryBytes, pids: capacity.pids)
-    }
-    let named = [
-      ("cpu.max", policy.total.cpu != nil || policy.reserve.cpu != nil),
-      ("memory.max", policy.total.memory != nil || policy.reserve.memory != nil),
-      ("pids.max", policy.total.pids != nil),
-    ]
-    let gaps = named.filter { $0.1 && missing.contains($0.0) }.map(\.0)
-    guard gaps.isEmpty || policy.allowUnenforced else {
-      throw SliceError(
-        .unenforceable,
-        "[total] and [reserve] of the node's policy need \(gaps.joined(separator: ", ")), which this kernel's cgroup v2 does not have",
-        hint: "'slicectl doctor' names the remedy; allow-unenforced = true goes without")
     }
   }
 
@@ -292,121 +267,6 @@ public final class Node: Sendable {
     report(slice, "destroyed", by: user)
   }
 
-  /// Changes settings and restart policy, all or nothing. Says what had to be reclaimed first for a
-  /// lower memory.max.
-  ///
-  /// - Parameter bounds: what the slice's owner may have; nil for who is not bound.
-  public func set(
-    _ slice: ManagedSlice, changes: [String: String], by user: String,
-    within bounds: OwnerBounds? = nil
-  ) throws(SliceError) -> (SliceRecord, MemoryReclaim?) {
-    var reclaim: MemoryReclaim?
-    let record = try perform("set", slice) { () throws(SliceError) in
-      let change = try SettingsChange(slice.record, changes, policy, within: bounds)
-      if change.spec.settings.cpuSet != slice.record.spec.settings.cpuSet {
-        try requireProcessors(change.spec.settings)
-      }
-      let restartChanges = change.spec.restart != slice.record.spec.restart
-      if slice.record.run != nil, restartChanges { _ = try slice.requireRunning() }
-      let unenforced = try enforcement(of: change.spec)
-      let before = slice.record
-      try environment.requireRoom(for: change.spec.settings, of: before)
-      try claim(change.spec.settings, for: slice, within: bounds)
-      defer { slice.claim(nil) }
-      reclaim = try apply(change.spec, insteadOf: before.spec, to: slice)
-      slice.update {
-        $0.spec = change.spec
-        $0.unenforced = unenforced
-        if change.setsLease {
-          $0.lease = change.spec.settings.lease.map { Lease($0, from: Clock.now) }
-        }
-      }
-      do throws(SliceError) {
-        try protectFloors()
-        try save(slice)
-      } catch {
-        slice.update {
-          $0.spec = before.spec
-          $0.unenforced = before.unenforced
-          $0.lease = before.lease
-        }
-        try protectFloors()
-        _ = try apply(before.spec, insteadOf: change.spec, to: slice)
-        throw error
-      }
-      report(slice, "changed", by: user, changes)
-      leases.look()
-    }
-    return (record, reclaim)
-  }
-
-  /// Changes what holds a slice, all or nothing: its quota, and while it runs the rest.
-  private func apply(
-    _ new: SliceSpec, insteadOf old: SliceSpec, to slice: ManagedSlice
-  ) throws(SliceError) -> MemoryReclaim? {
-    let project = environment.project(slice.record.number)
-    try storage.apply(new.settings, insteadOf: old.settings, project: project)
-    guard slice.record.run != nil else { return nil }
-    do throws(SliceError) {
-      return try applyToRun(new, insteadOf: old, to: slice)
-    } catch {
-      try storage.apply(old.settings, insteadOf: new.settings, project: project)
-      throw error
-    }
-  }
-
-  private func applyToRun(
-    _ new: SliceSpec, insteadOf old: SliceSpec, to slice: ManagedSlice
-  ) throws(SliceError) -> MemoryReclaim? {
-    let limits = cgroup.slice(slice.name).limits
-    let reclaim = try makeRoom(for: new.settings, insteadOf: old.settings, in: limits)
-    do throws(SliceError) {
-      try limits.apply(new.settings, insteadOf: old.settings, device: device)
-    } catch {
-      if reclaim != nil { try limits.apply(.memoryHigh, of: old.settings) }
-      throw error
-    }
-    if reclaim != nil { try limits.apply(.memoryHigh, of: new.settings) }
-    guard new.restart != old.restart else { return reclaim }
-    do throws(SystemError) {
-      try InitCommand.restartPolicy(new.restart).send(to: slice.layout)
-    } catch {
-      try limits.apply(old.settings, insteadOf: new.settings, device: device)
-      throw SliceError(error).within("change the restart policy")
-    }
-    return reclaim
-  }
-
-  private func makeRoom(
-    for new: Settings, insteadOf old: Settings, in limits: Cgroup
-  ) throws(SliceError) -> MemoryReclaim? {
-    guard let ceiling = new.bytes(.memoryMax), ceiling < old.bytes(.memoryMax) ?? .max else {
-      return nil
-    }
-    do throws(SliceError) {
-      return try limits.makeRoom(downTo: ceiling)
-    } catch {
-      throw error.within("set memory.max=\(ByteSize(bytes: ceiling))")
-    }
-  }
-
-  /// Has the cgroup above the slices' protect what their floors promise, of those that do not run
-  /// too: they may start at any time.
-  func protectFloors() throws(SliceError) {
-    try floors.withLock { (_) throws(SliceError) in
-      let settings = records().map(\.spec.settings)
-      func sum(_ key: Key) -> UInt64 {
-        settings.reduce(0) { sum, each in
-          let (total, overflow) = sum.addingReportingOverflow(each.bytes(key) ?? 0)
-          return overflow ? .max : total
-        }
-      }
-      try reporting("protect the floors of memory") { () throws(SystemError) in
-        try cgroup.protect(minimum: sum(.memoryMin), low: sum(.memoryLow))
-      }
-    }
-  }
-
   /// Kills every slice at once, then takes note. Returns how many ran.
   public func stopAll(by user: String) throws(SliceError) -> Int {
     let running = table.withLock { $0.values.filter { $0.record.run != nil } }
@@ -483,7 +343,7 @@ public final class Node: Sendable {
   }
 
   /// The keys that this host cannot hold; refused unless the owner or the policy allows that.
-  private func enforcement(of spec: SliceSpec) throws(SliceError) -> [String] {
+  func enforcement(of spec: SliceSpec) throws(SliceError) -> [String] {
     var gaps = try reporting("read the controllers") { () throws(SystemError) in
       try cgroup.slices.unenforceable(spec.settings, device: device)
         + storage.gaps(spec.settings)
