@@ -275,10 +275,14 @@ class Slice(Launch):
         ended = self.process.poll() is not None  # else a write or a rotation may be under way
         for name in self.log_files():
             path = os.path.join(self.log, name)
-            if not os.path.isfile(path):
+            if os.path.isdir(path):
                 continue
-            with open(path, "rb") as file:
-                data = file.read()
+            try:
+                with open(path, "rb") as file:
+                    data = file.read()
+            except FileNotFoundError:  # rotated away since the listing
+                assert not ended
+                continue
             if ended and data:
                 assert data.endswith(b"\n"), f"{name} ends inside a record"
             for line in data.split(b"\n")[:-1]:
