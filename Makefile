@@ -80,7 +80,7 @@ $(BIN)/busybox: | deps $(BIN)
 BPF_CLANG = $(dir $(realpath $(shell command -v swift)))clang
 BPF_FLAGS := --target=bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror \
   -idirafter /usr/include/$(shell uname -m)-linux-gnu
-$(BIN)/classifier.bpf.o: CShims/classifier/classifier.bpf.c CShims/classifier/maps.h | deps $(BIN)
+$(BIN)/classifier.bpf.o: CShims/classifier/classifier.bpf.c $(wildcard CShims/classifier/*.h) | deps $(BIN)
 	$(BPF_CLANG) $(BPF_FLAGS) -c $< -o $@
 
 ## make clean: removes everything built

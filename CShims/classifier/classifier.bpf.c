@@ -1,6 +1,7 @@
 // The classifier: every packet of a slice passes here, on the host's side of its link, where
 // nothing that a slice does can go round it. Two programs hang on each link's host end (tc-bpf(8),
-// clsact, direct action), the same for all slices; maps say what differs.
+// clsact, direct action), the same for all slices; maps say what differs. Two more hang on the uplinks,
+// uplink.h; they decide nothing that these have to rely on.
 //
 //     from_slice (ingress)   what the slice sent, whatever socket it used: raw, packet, with or
 //                            without header, past the qdisc, by AF_XDP
@@ -21,96 +22,16 @@
 // Linux 6.1 or newer. No loops; the only state that traffic can change is `flows`, which is bounded,
 // and which packets of slices cannot fill.
 
-#include "maps.h"
+#include "packet.h"
+#include "tables.h"
 
-#include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/in6.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
-#include <linux/tcp.h>
-#include <linux/udp.h>
-
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-// sys/socket.h, which bpf's target cannot include.
-#define AF_INET 2
-#define AF_INET6 10
-
-// The first bytes of both families' messages (RFC 792, RFC 4443); linux/icmp.h would bring in glibc.
-struct icmp {
-    __u8 type, code;
-    __be16 checksum;
-    __be16 identifier, sequence; // of an echo
-};
-enum icmp4_type { ECHO_REPLY = 0, UNREACHABLE = 3, REDIRECT = 5, ECHO = 8, ROUTER_ADVERTISEMENT = 9,
-                  ROUTER_SOLICITATION = 10, TIME_EXCEEDED = 11, PARAMETER_PROBLEM = 12 };
-enum { FRAGMENTATION_NEEDED = 4 }; // a code of UNREACHABLE
-enum icmp6_type { UNREACHABLE6 = 1, TIME_EXCEEDED6 = 3, PARAMETER_PROBLEM6 = 4, ECHO6 = 128,
-                  ECHO_REPLY6 = 129, ROUTER_SOLICITATION6 = 133, LAST_OF_DISCOVERY6 = 161 };
-
-// iphdr.frag_off and frag_hdr.frag_off; RFC 791, RFC 8200 section 4.5.
-#define IPV4_MORE 0x2000
-#define IPV4_OFFSET 0x1fff
-#define IPV6_OFFSET 0xfff8
 
 // After this long without a packet from the host a slice's UDP and ICMP answers are refused. TCP
 // answers are not: the flow is dead once its socket is, because no new one can be opened by it.
 #define ANSWER_NS (60ull * 1000 * 1000 * 1000)
 // How exact the time in `flows` is; a write for every packet would cost more than the rest.
 #define REFRESH_NS (1000ull * 1000 * 1000)
-
-#define MAX_SLICES 65536
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, MAX_SLICES);
-    __type(key, __u32);
-    __type(value, struct slice);
-} slices SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, MAX_SLICES);
-    __type(key, __u32);
-    __type(value, struct drops);
-} drops SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1024);
-    __type(key, struct network);
-    __type(value, __u32);
-} networks SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1024);
-    __type(key, struct service);
-    __type(value, __u32);
-} services SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 16384);
-    __type(key, struct flow);
-    __type(value, __u64);
-} flows SEC(".maps");
-
-// linux/ipv6.h keeps it to the kernel.
-struct fragment_header {
-    __u8 nexthdr;
-    __u8 reserved;
-    __be16 frag_off;
-    __be32 identification;
-};
 
 // What the checks of the headers find out for those of the destination.
 struct packet {
@@ -125,39 +46,6 @@ struct packet {
     __u8 opens;          // a TCP segment that opens a connection
     __u8 echo_request, echo_reply, error; // ICMP
 };
-
-// Bounds of the packet's linear part. In assembly, because the compiler otherwise keeps them in 32 bits
-// over branches, after which the kernel's verifier doesn't know them for pointers.
-#define READ_BOUND(name, field)                                                                    \
-    static __always_inline void *name(const struct __sk_buff *skb) {                               \
-        void *bound;                                                                               \
-        asm volatile("%0 = *(u32 *)(%1 + %2)"                                                      \
-                     : "=r"(bound)                                                                 \
-                     : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, field)));                \
-        return bound;                                                                              \
-    }
-READ_BOUND(first_byte, data)
-READ_BOUND(after_last_byte, data_end)
-
-// The packet, of which the first `size` bytes may be read and checked; null if it is shorter. What
-// was got before must not be used any more.
-static __always_inline void *header(struct __sk_buff *skb, __u32 size) {
-    void *data = first_byte(skb);
-    if (data + size <= after_last_byte(skb)) return data;
-    if (bpf_skb_pull_data(skb, size) < 0) return NULL;
-    data = first_byte(skb);
-    return data + size <= after_last_byte(skb) ? data : NULL;
-}
-
-static __always_inline int equal(const void *one, const void *other, int size) {
-    return __builtin_memcmp(one, other, size) == 0;
-}
-
-static __always_inline void map_ipv4(__u8 address[16], const __be32 *ipv4) {
-    __builtin_memset(address, 0, 10);
-    address[10] = address[11] = 0xff;
-    __builtin_memcpy(address + 12, ipv4, 4);
-}
 
 static __always_inline int count_drop(struct __sk_buff *skb, enum reason reason) {
     __u32 link = skb->ifindex;
@@ -524,6 +412,8 @@ int to_slice(struct __sk_buff *skb) {
     }
     return count_drop(skb, DROP_NOT_FOR_SLICE);
 }
+
+#include "uplink.h"
 
 // bpf_skb_pull_data() and bpf_fib_lookup() are for programs under the kernel's license.
 const char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -41,7 +41,7 @@ static const char *const names[REASONS] = {
 struct ccl_classifier {
     struct bpf_object *object;
     // All of them the object's.
-    int from_slice, to_slice;
+    int from_slice, to_slice, from_uplink, to_uplink;
     int slices, drops, networks, services;
 };
 
@@ -103,6 +103,7 @@ static bool same_layout(int descriptor, const struct bpf_map *map) {
 
 #define MAX_MAPS 16
 
+// Takes over what one program uses.
 static int take_over(struct bpf_object *object, __u32 running, struct ccl_error *error) {
     static const char *const kept[] = {"slices", "drops", "flows"};
     const char *operation = "take over the running classifier";
@@ -130,22 +131,43 @@ static int take_over(struct bpf_object *object, __u32 running, struct ccl_error 
 // --- Loading
 
 static int find_parts(struct ccl_classifier *classifier) {
-    struct bpf_object *object = classifier->object;
-    classifier->from_slice =
-        bpf_program__fd(bpf_object__find_program_by_name(object, "from_slice"));
-    classifier->to_slice = bpf_program__fd(bpf_object__find_program_by_name(object, "to_slice"));
-    classifier->slices = bpf_object__find_map_fd_by_name(object, "slices");
-    classifier->drops = bpf_object__find_map_fd_by_name(object, "drops");
-    classifier->networks = bpf_object__find_map_fd_by_name(object, "networks");
-    classifier->services = bpf_object__find_map_fd_by_name(object, "services");
-    return classifier->from_slice < 0 || classifier->to_slice < 0 || classifier->slices < 0 ||
-                   classifier->drops < 0 || classifier->networks < 0 || classifier->services < 0
-               ? -EINVAL
-               : 0;
+    const struct {
+        const char *name;
+        int *descriptor;
+    } programs[] =
+        {
+            {"from_slice", &classifier->from_slice},
+            {"to_slice", &classifier->to_slice},
+            {"from_uplink", &classifier->from_uplink},
+            {"to_uplink", &classifier->to_uplink},
+        },
+      maps[] = {
+          {"slices", &classifier->slices},
+          {"drops", &classifier->drops},
+          {"networks", &classifier->networks},
+          {"services", &classifier->services},
+      };
+    int result = 0;
+    for (size_t index = 0; index < sizeof programs / sizeof programs[0]; index++) {
+        const struct bpf_program *program =
+            bpf_object__find_program_by_name(classifier->object, programs[index].name);
+        *programs[index].descriptor = program ? bpf_program__fd(program) : -1;
+        if (*programs[index].descriptor < 0) result = -EINVAL;
+    }
+    for (size_t index = 0; index < sizeof maps / sizeof maps[0]; index++) {
+        *maps[index].descriptor =
+            bpf_object__find_map_fd_by_name(classifier->object, maps[index].name);
+        if (*maps[index].descriptor < 0) result = -EINVAL;
+    }
+    return result;
 }
 
-static int load(struct ccl_classifier *classifier, __u32 running, struct ccl_error *error) {
-    int result = running ? take_over(classifier->object, running, error) : 0;
+static int load(
+    struct ccl_classifier *classifier, const uint32_t *running, size_t count,
+    struct ccl_error *error) {
+    int result = 0;
+    for (size_t index = 0; result == 0 && index < count; index++)
+        result = take_over(classifier->object, running[index], error);
     if (result < 0) return result;
     explanation[0] = 0;
     result = bpf_object__load(classifier->object);
@@ -156,14 +178,14 @@ static int load(struct ccl_classifier *classifier, __u32 running, struct ccl_err
 }
 
 int ccl_open(
-    const char *path, uint32_t running, struct ccl_classifier **classifier,
+    const char *path, const uint32_t *running, size_t count, struct ccl_classifier **classifier,
     struct ccl_error *error) {
     libbpf_set_print(keep_explanation);
     struct ccl_classifier *fresh = calloc(1, sizeof *fresh);
     if (!fresh) return fail(error, ENOMEM, "open the classifier", "out of memory");
     explanation[0] = 0;
     fresh->object = bpf_object__open_file(path, NULL);
-    int result = fresh->object ? load(fresh, running, error)
+    int result = fresh->object ? load(fresh, running, count, error)
                                : fail(error, errno, "open the classifier", path);
     if (result < 0) {
         ccl_close(fresh);
@@ -181,6 +203,8 @@ void ccl_close(struct ccl_classifier *classifier) {
 
 int ccl_from_slice(const struct ccl_classifier *classifier) { return classifier->from_slice; }
 int ccl_to_slice(const struct ccl_classifier *classifier) { return classifier->to_slice; }
+int ccl_from_uplink(const struct ccl_classifier *classifier) { return classifier->from_uplink; }
+int ccl_to_uplink(const struct ccl_classifier *classifier) { return classifier->to_uplink; }
 
 // --- Maps
 
@@ -204,7 +228,8 @@ int ccl_admit(
     const struct ccl_classifier *classifier, uint32_t link, const struct ccl_slice *slice,
     struct ccl_error *error) {
     static const struct drops none;
-    struct slice entry = {.owner = slice->owner, .has_ipv6 = slice->has_ipv6};
+    struct slice entry = {
+        .owner = slice->owner, .class = slice->class, .has_ipv6 = slice->has_ipv6};
     memcpy(entry.mac, slice->mac, sizeof entry.mac);
     memcpy(entry.host_mac, slice->host_mac, sizeof entry.host_mac);
     memcpy(entry.ipv4, slice->ipv4, sizeof entry.ipv4);

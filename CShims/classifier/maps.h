@@ -45,6 +45,7 @@ struct slice {
     __u8 host_mac[6]; // of the host's end
     __u32 owner;      // user id
     __u32 has_ipv6;
+    __u32 class; // of the uplinks' HTB, with its handle; 0: none
     __u8 ipv4[16], gateway4[16];
     __u8 ipv6[16], gateway6[16];
 };

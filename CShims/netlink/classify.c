@@ -1,4 +1,5 @@
-// The classifier's programs on a link: the clsact qdisc and a filter in each direction (tc-bpf(8)).
+// The classifier's programs on a link of a slice, and on an uplink: the clsact qdisc and a filter in
+// each direction (tc-bpf(8)).
 
 #include "internal.h"
 
@@ -10,9 +11,15 @@
 #include <stdio.h>
 #include <string.h>
 
+// Where a filter hangs, and what tells it from others'.
+struct place {
+    uint16_t priority; // lower is earlier
+    uint32_t handle;
+};
 // The first to see a packet; another's filter would have to be put before it on purpose.
-#define PRIORITY 1
-#define HANDLE 1
+static const struct place on_link = {1, 1};
+// Beside those of others, which come first and whose numbers are not likely these.
+static const struct place on_uplink = {0x736c, 0x736c};
 
 // One that is there already stays, with its filters.
 static void add_qdisc(struct cnl_batch *batch, int index) {
@@ -26,19 +33,20 @@ static void add_qdisc(struct cnl_batch *batch, int index) {
     cnl_put_string(batch, message, TCA_KIND, "clsact");
 }
 
-static struct tcmsg filter_header(int index, uint32_t direction) {
+static struct tcmsg filter_header(int index, struct place place, uint32_t direction) {
     return (struct tcmsg){
         .tcm_ifindex = index,
-        .tcm_handle = HANDLE,
+        .tcm_handle = place.handle,
         .tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction),
-        .tcm_info = TC_H_MAKE(PRIORITY << 16, htons(ETH_P_ALL)),
+        .tcm_info = TC_H_MAKE((uint32_t)place.priority << 16, htons(ETH_P_ALL)),
     };
 }
 
 // One with the same handle is replaced, between two packets.
 static void add_filter(
-    struct cnl_batch *batch, int index, uint32_t direction, int program, const char *name) {
-    const struct tcmsg header = filter_header(index, direction);
+    struct cnl_batch *batch, int index, struct place place, uint32_t direction, int program,
+    const char *name) {
+    const struct tcmsg header = filter_header(index, place, direction);
     struct nl_msg *message = cnl_batch_add(
         batch, "attach classifier", RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK,
         &header, sizeof header);
@@ -50,15 +58,16 @@ static void add_filter(
     cnl_nest_end(message, options);
 }
 
+// No qdisc, no filter, no link.
+static bool is_absent(int result) {
+    return result == -EINVAL || result == -ENOENT || result == -ENODEV;
+}
+
+// The qdisc and both filters, which are in the batch.
 static int attach(
-    int rtnetlink, int index, const char *name, const struct cnl_classifier *classifier,
-    struct cnl_error *error) {
-    struct cnl_batch batch = {0};
-    add_qdisc(&batch, index);
-    add_filter(&batch, index, TC_H_MIN_INGRESS, classifier->from_slice, "from_slice");
-    add_filter(&batch, index, TC_H_MIN_EGRESS, classifier->to_slice, "to_slice");
+    int rtnetlink, struct cnl_batch *batch, const char *name, struct cnl_error *error) {
     struct cnl_error failure;
-    int result = cnl_batch_run(rtnetlink, &batch, name, NULL, NULL, &failure);
+    int result = cnl_batch_run(rtnetlink, batch, name, NULL, NULL, &failure);
     if (result == 0) return 0;
     // No such qdisc, no such filter: tc_new_tfilter() in the kernel's net/sched/cls_api.c.
     if (result == -ENOENT) failure.error = EOPNOTSUPP;
@@ -66,18 +75,59 @@ static int attach(
     return -failure.error;
 }
 
+static int attach_to_link(
+    int rtnetlink, int index, const char *name, const struct cnl_classifier *classifier,
+    struct cnl_error *error) {
+    struct cnl_batch batch = {0};
+    add_qdisc(&batch, index);
+    add_filter(&batch, index, on_link, TC_H_MIN_INGRESS, classifier->from_slice, "from_slice");
+    add_filter(&batch, index, on_link, TC_H_MIN_EGRESS, classifier->to_slice, "to_slice");
+    return attach(rtnetlink, &batch, name, error);
+}
+
 int cnl_classifier_attach(
     struct cnl_context *context, int index, const struct cnl_classifier *classifier,
     struct cnl_error *error) {
     char name[32];
     snprintf(name, sizeof name, "link %d", index);
-    return attach(context->rtnetlink, index, name, classifier, error);
+    return attach_to_link(context->rtnetlink, index, name, classifier, error);
 }
 
 int cnl_classifier_try(
     const struct cnl_namespace *namespace, const struct cnl_classifier *classifier,
     struct cnl_error *error) {
-    return attach(namespace->rtnetlink, CNL_LOOPBACK_INDEX, "lo of a namespace", classifier, error);
+    return attach_to_link(
+        namespace->rtnetlink, CNL_LOOPBACK_INDEX, "lo of a namespace", classifier, error);
+}
+
+int cnl_uplink_attach(
+    struct cnl_context *context, int index, const struct cnl_classifier *classifier,
+    struct cnl_error *error) {
+    char name[32];
+    snprintf(name, sizeof name, "uplink %d", index);
+    struct cnl_batch batch = {0};
+    add_qdisc(&batch, index);
+    add_filter(&batch, index, on_uplink, TC_H_MIN_INGRESS, classifier->from_uplink, "from_uplink");
+    add_filter(&batch, index, on_uplink, TC_H_MIN_EGRESS, classifier->to_uplink, "to_uplink");
+    return attach(context->rtnetlink, &batch, name, error);
+}
+
+int cnl_uplink_detach(struct cnl_context *context, int index, struct cnl_error *error) {
+    static const uint32_t directions[] = {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS};
+    for (size_t each = 0; each < 2; each++) {
+        const struct tcmsg header = filter_header(index, on_uplink, directions[each]);
+        struct cnl_batch batch = {0};
+        struct nl_msg *message = cnl_batch_add(
+            &batch, "detach classifier", RTM_DELTFILTER, NLM_F_ACK, &header, sizeof header);
+        cnl_put_string(&batch, message, TCA_KIND, "bpf");
+        struct cnl_error failure;
+        int result =
+            cnl_batch_run(context->rtnetlink, &batch, "uplink", NULL, NULL, &failure);
+        if (result == 0 || is_absent(result)) continue;
+        if (error) *error = failure;
+        return result;
+    }
+    return 0;
 }
 
 static void read_program(const struct nlmsghdr *reply, void *argument) {
@@ -93,9 +143,10 @@ static void read_program(const struct nlmsghdr *reply, void *argument) {
     if (options[TCA_BPF_ID]) *(uint32_t *)argument = nla_get_u32(options[TCA_BPF_ID]);
 }
 
-int cnl_classifier_find(
-    struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
-    const struct tcmsg header = filter_header(index, TC_H_MIN_INGRESS);
+static int find_program(
+    struct cnl_context *context, int index, struct place place, uint32_t *program,
+    struct cnl_error *error) {
+    const struct tcmsg header = filter_header(index, place, TC_H_MIN_INGRESS);
     struct cnl_batch batch = {0};
     struct nl_msg *message =
         cnl_batch_add(&batch, "find classifier", RTM_GETTFILTER, 0, &header, sizeof header);
@@ -104,8 +155,17 @@ int cnl_classifier_find(
     struct cnl_error failure;
     int result =
         cnl_batch_run(context->rtnetlink, &batch, "filter", read_program, program, &failure);
-    // No qdisc, no filter, no link: EINVAL, ENOENT, ENODEV.
-    if (result == -EINVAL || result == -ENOENT || result == -ENODEV) return 0;
-    if (result < 0 && error) *error = failure;
+    if (result == 0 || is_absent(result)) return 0;
+    if (error) *error = failure;
     return result;
+}
+
+int cnl_classifier_find(
+    struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
+    return find_program(context, index, on_link, program, error);
+}
+
+int cnl_uplink_find(
+    struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
+    return find_program(context, index, on_uplink, program, error);
 }

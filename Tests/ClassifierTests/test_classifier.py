@@ -8,6 +8,7 @@ import ctypes as c
 import errno
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ SHIM = ROOT / "CShims" / "classifier"
 OBJECT = os.environ.get("CLASSIFIER", str(ROOT / "build" / "bin" / "classifier.bpf.o"))
 CLONE_NEWNET = 0x40000000
 PASSED, DROPPED = 0, 2  # TC_ACT_OK, TC_ACT_SHOT
+NO_VERDICT = 0xffffffff  # TC_ACT_UNSPEC
 
 # The slice under test, one of the same owner, one of another's; the host; the world.
 MINE, FRIEND, FOREIGN = 1, 2, 3
@@ -35,7 +37,7 @@ class Error(c.Structure):
 
 class Slice(c.Structure):
     _fields_ = [("mac", c.c_uint8 * 6), ("host_mac", c.c_uint8 * 6), ("owner", c.c_uint32),
-                ("has_ipv6", c.c_bool), ("ipv4", c.c_uint8 * 16), ("gateway4", c.c_uint8 * 16),
+                ("class", c.c_uint32), ("has_ipv6", c.c_bool), ("ipv4", c.c_uint8 * 16), ("gateway4", c.c_uint8 * 16),
                 ("ipv6", c.c_uint8 * 16), ("gateway6", c.c_uint8 * 16)]
 
 
@@ -111,9 +113,9 @@ def link(number):
 
 
 class Classifier:
-    def __init__(self, running=0):
+    def __init__(self):
         self.pointer = c.c_void_p()
-        call("ccl_open", OBJECT.encode(), c.c_uint32(running), c.byref(self.pointer))
+        call("ccl_open", OBJECT.encode(), None, c.c_size_t(0), c.byref(self.pointer))
         for network, length, allowed in (
                 ("10.0.0.0", 96 + 8, False), ("10.1.9.0", 96 + 24, True), ("172.16.0.0", 96 + 12, False),
                 ("fc00::", 7, False), ("fd00:9::", 32, True), ("fe80::", 10, False)):
@@ -126,9 +128,10 @@ class Classifier:
     def add_service(self, address, port, protocol):
         call("ccl_add_service", self.pointer, address, c.c_uint16(port), c.c_uint8(protocol))
 
-    def admit(self, number, owner, four, six):
+    def admit(self, number, owner, four, six, htb_class=0):
         mac = SLICE_MAC[:5] + bytes([number])
-        entry = Slice((c.c_uint8 * 6)(*mac), (c.c_uint8 * 6)(*HOST_MAC), owner, six is not None,
+        entry = Slice((c.c_uint8 * 6)(*mac), (c.c_uint8 * 6)(*HOST_MAC), owner, htb_class,
+                      six is not None,
                       mapped(four), mapped(S.gateway4), mapped(six or "::"), mapped(S.gateway6))
         call("ccl_admit", self.pointer, c.c_uint32(link(number)), c.byref(entry))
 
@@ -140,16 +143,22 @@ class Classifier:
 
     def run(self, frame, number=MINE, received=False, from_link=0, repeat=1):
         """The program's verdict and the nanoseconds that it took."""
+        program = shim.ccl_to_slice if received else shim.ccl_from_slice
+        options = self.run_program(program, frame, from_link, link(number), repeat)[0]
+        return options.retval, options.duration
+
+    def run_program(self, program, frame, from_link, at_link, repeat=1):
         context = (c.c_uint32 * 48)()  # struct __sk_buff
-        context[9], context[10] = from_link, link(number)  # ingress_ifindex, ifindex
+        after = (c.c_uint32 * 48)()
+        context[9], context[10] = from_link, at_link  # ingress_ifindex, ifindex
         data = c.create_string_buffer(frame, len(frame))
         options = TestRun(
             size=c.sizeof(TestRun), data_in=c.addressof(data), data_size_in=len(frame),
-            ctx_in=c.addressof(context), ctx_size_in=c.sizeof(context), repeat=repeat)
-        program = shim.ccl_to_slice(self.pointer) if received else shim.ccl_from_slice(self.pointer)
-        if libbpf.bpf_prog_test_run_opts(program, c.byref(options)) < 0:
+            ctx_in=c.addressof(context), ctx_size_in=c.sizeof(context),
+            ctx_out=c.addressof(after), ctx_size_out=c.sizeof(after), repeat=repeat)
+        if libbpf.bpf_prog_test_run_opts(program(self.pointer), c.byref(options)) < 0:
             raise OSError(c.get_errno(), "BPF_PROG_TEST_RUN")
-        return options.retval, options.duration
+        return options, after
 
     def reason(self, frame, **where):
         """`pass`, or the reason under which the packet was counted; checks that it was, once."""
@@ -307,6 +316,19 @@ def test_flows_are_bounded_and_the_oldest_goes():
     assert box.reason(v4(S.host4, UDP, udp(80, 20000))) == "host"
 
 
+def test_an_uplink_tells_packets_of_slices_from_others():
+    box = Classifier()
+    box.admit(MINE, 1000, S.me4, S.me6, htb_class=0x51150001)
+    box.admit(FRIEND, 1000, S.friend4, S.friend6)
+    frame, uplink = v4(S.world4, UDP, udp(1, 2), source=S.host4), socket.if_nametoindex("up0")
+    for from_link, priority in (link(MINE), 0x51150001), (link(FRIEND), 0), (0, 0), (77, 0):
+        options, after = box.run_program(shim.ccl_to_uplink, frame, from_link, uplink)
+        assert options.retval == NO_VERDICT, "filters of others are asked too"
+        assert after[8] == priority, (from_link, hex(after[8]))  # __sk_buff.priority
+    options, after = box.run_program(shim.ccl_from_uplink, frame, 0, uplink)
+    assert options.retval == NO_VERDICT and after[8] == 0
+
+
 def test_retaining_forgets_the_others():
     box = classifier()
     box.run(v4(S.host4, TCP, tcp(1, 22)))
@@ -324,7 +346,7 @@ def test_retaining_forgets_the_others():
 def test_a_missing_object_is_said():
     try:
         pointer = c.c_void_p()
-        call("ccl_open", b"/nowhere/x.o", c.c_uint32(0), c.byref(pointer))
+        call("ccl_open", b"/nowhere/x.o", None, c.c_size_t(0), c.byref(pointer))
         assert False
     except OSError as error:
         assert error.errno == errno.ENOENT and "/nowhere/x.o" in str(error), error

@@ -49,7 +49,8 @@ class Pair(c.Structure):
 
 
 class Programs(c.Structure):
-    _fields_ = [("from_slice", c.c_int), ("to_slice", c.c_int)]
+    _fields_ = [("from_slice", c.c_int), ("to_slice", c.c_int),
+                ("from_uplink", c.c_int), ("to_uplink", c.c_int)]
 
 
 class Link(c.Structure):
@@ -722,9 +723,9 @@ def program(verdict):
     return made
 
 
-def running(index):
+def running(index, find="cnl_classifier_find"):
     found = c.c_uint32()
-    call("cnl_classifier_find", context, index, c.byref(found))
+    call(find, context, index, c.byref(found))
     return found.value
 
 
@@ -757,6 +758,39 @@ def test_links_without_a_classifier_have_none_to_find():
         assert running(socket.if_nametoindex("sl-7")) == 0
         assert running(1) == 0 and running(99999) == 0
         call("cnl_link_delete", context, b"sl-7")
+
+
+def test_classifier_stands_beside_the_filters_of_others_on_an_uplink():
+    passing, dropping, index = program(0), program(2), 1  # lo stands for it
+    no_verdict = program(-1)
+
+    def filters():
+        return subprocess.run(["tc", "filter", "show", "dev", "lo", "egress"], check=True,
+                              capture_output=True, text=True).stdout.count("direct-action")
+
+    def attach(to_uplink):
+        call("cnl_uplink_attach", context, index,
+             c.byref(Programs(passing, passing, no_verdict, to_uplink)))
+
+    try:
+        attach(dropping)
+        assert running(index, "cnl_uplink_find") > 0 and filters() == 1
+        assert not ping("127.0.0.1", 0.3)
+        assert running(index) == 0, "it is not that of a slice's link"
+        attach(no_verdict)
+        assert filters() == 1 and ping("127.0.0.1", 1.0)
+        # Of others, for this purpose.
+        call("cnl_classifier_attach", context, index, c.byref(Programs(passing, dropping, 0, 0)))
+        assert filters() == 2 and not ping("127.0.0.1", 0.3)
+        call("cnl_uplink_detach", context, index)
+        call("cnl_uplink_detach", context, index)
+        assert running(index, "cnl_uplink_find") == 0
+        assert filters() == 1 and not ping("127.0.0.1", 0.3), "the other stays"
+        call("cnl_uplink_detach", context, 99999)
+    finally:
+        subprocess.run(["tc", "qdisc", "del", "dev", "lo", "clsact"], check=True)
+    for made in passing, dropping, no_verdict:
+        os.close(made)
 
 
 def test_classifier_can_be_tried():

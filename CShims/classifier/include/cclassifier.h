@@ -1,7 +1,9 @@
 // Loads the classifier (classifier.bpf.c), fills its maps and reads its counters.
 //
 //     sl-7 ── ingress ── from_slice ──┐                      kept alive by the filters on the links:
-//          └─ egress ─── to_slice ────┴── maps               nothing is pinned, nothing to mount
+//          └─ egress ─── to_slice ────┼── maps               nothing is pinned, nothing to mount
+//     eth0 ── egress ─── to_uplink ───┤
+//          └─ ingress ── from_uplink ─┘
 //
 // The filters are cnetlink.h's. They hold the programs, the programs hold the maps, and so all of it
 // outlives the supervisor; the next one finds the maps through a program on any link
@@ -29,12 +31,13 @@ struct ccl_error {
 
 struct ccl_classifier;
 
-// Loads the programs from an object file. `running` is the id of a program of an earlier one, whose
-// slices, counters and flows are taken over where their layout is still the same; 0: none. The
-// destinations are always new. *classifier is owned by the caller: ccl_close().
+// Loads the programs from an object file. `running` are the ids of programs of an earlier one, whose
+// slices, counters and flows are taken over where their layout is still the same; a program that is
+// gone meanwhile is passed over. The destinations are always new. *classifier is owned by the caller:
+// ccl_close().
 // ENOENT: no such file. EOPNOTSUPP: this kernel cannot run it.
 int ccl_open(
-    const char *path, uint32_t running, struct ccl_classifier **classifier,
+    const char *path, const uint32_t *running, size_t count, struct ccl_classifier **classifier,
     struct ccl_error *error);
 // Accepts null. Programs that hang on a link stay there, with their maps.
 void ccl_close(struct ccl_classifier *classifier);
@@ -42,12 +45,15 @@ void ccl_close(struct ccl_classifier *classifier);
 // Descriptors for struct cnl_classifier; the classifier keeps them.
 int ccl_from_slice(const struct ccl_classifier *classifier);
 int ccl_to_slice(const struct ccl_classifier *classifier);
+int ccl_from_uplink(const struct ccl_classifier *classifier);
+int ccl_to_uplink(const struct ccl_classifier *classifier);
 
 // --- Slices. `link` is the index of the host's end.
 
 struct ccl_slice {
     uint8_t mac[6], host_mac[6];
     uint32_t owner;
+    uint32_t class; // of the uplinks' HTB, as TC_H_MAKE() makes it; 0: none
     bool has_ipv6; // false: the two IPv6 addresses are ignored
     uint8_t ipv4[16], gateway4[16], ipv6[16], gateway6[16];
 };

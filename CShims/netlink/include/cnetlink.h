@@ -80,9 +80,10 @@ struct cnl_address_pair {
 };
 
 // Programs of type BPF_PROG_TYPE_SCHED_CLS, as descriptors: what sees the packets of a slice on the
-// host's end. The filters hold them, the descriptors may be closed.
+// host's end, and those of all on an uplink. The filters hold them, the descriptors may be closed.
 struct cnl_classifier {
     int from_slice, to_slice;
+    int from_uplink, to_uplink;
 };
 
 struct cnl_link {
@@ -156,6 +157,15 @@ int cnl_classifier_try(
 // The id (bpf(2), BPF_PROG_GET_FD_BY_ID) of the program that sees what comes from the slice; 0 if
 // there is none.
 int cnl_classifier_find(
+    struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error);
+
+// The same three for an uplink. Filters of others stay, and are asked first.
+int cnl_uplink_attach(
+    struct cnl_context *context, int index, const struct cnl_classifier *classifier,
+    struct cnl_error *error);
+// Idempotent; 0 also for a link that is gone. The clsact qdisc stays: others may use it.
+int cnl_uplink_detach(struct cnl_context *context, int index, struct cnl_error *error);
+int cnl_uplink_find(
     struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error);
 
 // --- The host ---------------------------------------------------------------------------------

@@ -29,13 +29,13 @@ public final class Classifier: Sendable {
   /// Indices of the links that were admitted, by name.
   private let links = Mutex<[String: UInt32]>([:])
 
-  /// Loads the program. `running` is the id of one of an earlier supervisor, whose counters and
+  /// Loads the programs. `running` are the ids of those of an earlier supervisor, whose counters and
   /// slices are taken over; what is reachable is always as `policy` says.
   public init(
-    object path: String, running: UInt32?, policy: NetworkPolicy
+    object path: String, running: [UInt32], policy: NetworkPolicy
   ) throws(SliceError) {
     var pointer: OpaquePointer?
-    try classifying("the classifier") { ccl_open(path, running ?? 0, &pointer, $0) }
+    try classifying("the classifier") { ccl_open(path, running, running.count, &pointer, $0) }
     handle = Handle(pointer: pointer!)
     for rule in policy.rules {
       try classifying("network \(rule.network)") {
@@ -68,13 +68,16 @@ public final class Classifier: Sendable {
     let owned = OwnedFD(adopting: program)
     let place = try NetworkNamespace(ipv6: false)
     var handle = place.handle
-    var programs = cnl_classifier(from_slice: owned.rawValue, to_slice: owned.rawValue)
+    var programs = cnl_classifier(
+      from_slice: owned.rawValue, to_slice: owned.rawValue, from_uplink: owned.rawValue,
+      to_uplink: owned.rawValue)
     try network("a trial of the classifier") { cnl_classifier_try(&handle, &programs, $0) }
   }
 
   var programs: cnl_classifier {
     cnl_classifier(
-      from_slice: ccl_from_slice(handle.pointer), to_slice: ccl_to_slice(handle.pointer))
+      from_slice: ccl_from_slice(handle.pointer), to_slice: ccl_to_slice(handle.pointer),
+      from_uplink: ccl_from_uplink(handle.pointer), to_uplink: ccl_to_uplink(handle.pointer))
   }
 
   /// Lets the packets of a slice pass, as far as they are its own. Before, its link drops all.

@@ -146,17 +146,48 @@ public final class NetworkControl: Sendable {
     return index
   }
 
-  /// The id of the program on one of the links whose name starts with `prefix`, if one has any.
-  public func runningClassifier(prefix: String) throws(SliceError) -> UInt32? {
+  /// Puts the classifier's programs on a link to the world. False: there is no such link any more.
+  @discardableResult
+  public func attach(_ classifier: Classifier, toUplink name: String) throws(SliceError) -> Bool {
+    let index = if_nametoindex(name)
+    guard index != 0 else { return false }
+    var programs = classifier.programs
+    try withContext("uplink \(name)") { cnl_uplink_attach($0, Int32(index), &programs, $1) }
+    return true
+  }
+
+  /// Takes them off again. A link that is gone is fine.
+  public func detachClassifier(fromUplink name: String) throws(SliceError) {
+    let index = if_nametoindex(name)
+    guard index != 0 else { return }
+    try withContext("uplink \(name)") { cnl_uplink_detach($0, Int32(index), $1) }
+  }
+
+  /// The ids of a program on one of the links whose name starts with `prefix`, and on the uplinks:
+  /// through them all maps are found.
+  public func runningClassifier(prefix: String) throws(SliceError) -> [UInt32] {
+    var found: [UInt32] = []
     for name in try links(prefix: prefix) {
-      let index = if_nametoindex(name)
-      var program: UInt32 = 0
-      if index != 0 {
-        try withContext("link \(name)") { cnl_classifier_find($0, Int32(index), &program, $1) }
-      }
-      if program != 0 { return program }
+      guard let program = try program(on: name, cnl_classifier_find) else { continue }
+      found.append(program)
+      break
     }
-    return nil
+    for uplink in try uplinks() {
+      if let program = try program(on: uplink.name, cnl_uplink_find) { found.append(program) }
+    }
+    return found
+  }
+
+  private func program(
+    on name: String,
+    _ find: (OpaquePointer?, Int32, UnsafeMutablePointer<UInt32>?, UnsafeMutablePointer<cnl_error>?)
+      -> Int32
+  ) throws(SliceError) -> UInt32? {
+    let index = if_nametoindex(name)
+    guard index != 0 else { return nil }
+    var program: UInt32 = 0
+    try withContext("link \(name)") { find($0, Int32(index), &program, $1) }
+    return program == 0 ? nil : program
   }
 
   /// One that does not exist is fine.

@@ -1,0 +1,52 @@
+// The maps of all programs. They live as long as a program that uses them hangs on a link.
+#ifndef CLASSIFIER_TABLES_H
+#define CLASSIFIER_TABLES_H
+
+#include "maps.h"
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#define MAX_SLICES 65536
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, MAX_SLICES);
+    __type(key, __u32);
+    __type(value, struct slice);
+} slices SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, MAX_SLICES);
+    __type(key, __u32);
+    __type(value, struct drops);
+} drops SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1024);
+    __type(key, struct network);
+    __type(value, __u32);
+} networks SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1024);
+    __type(key, struct service);
+    __type(value, __u32);
+} services SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 16384);
+    __type(key, struct flow);
+    __type(value, __u64);
+} flows SEC(".maps");
+
+#endif
