@@ -19,11 +19,12 @@
 //   4. Whether a packet would reach the host itself, another slice or the outside is not guessed
 //      from addresses: the kernel's own route lookup says it, as it will for the packet.
 //
-// Linux 6.1 or newer. No loops; the only state that traffic can change is `flows`, which is bounded,
-// and which packets of slices cannot fill.
+// Linux 6.1 or newer. No loops; the state that traffic can change is bounded: `flows`, which packets of
+// slices cannot fill, and what verdicts.h keeps for some milliseconds.
 
 #include "packet.h"
 #include "tables.h"
+#include "verdicts.h"
 
 #include <linux/pkt_cls.h>
 
@@ -35,7 +36,7 @@
 
 // What the checks of the headers find out for those of the destination.
 struct packet {
-    __u8 source[16], destination[16]; // IPv4 as in maps.h
+    __u8 source[16] __attribute__((aligned(8))), destination[16]; // IPv4 as in maps.h
     __u32 transport, end;             // offsets of the transport header, and of what follows the packet
     __be16 source_port, port;         // TCP, UDP; else 0
     __be16 echo;                      // identifier of an ICMP echo
@@ -65,9 +66,9 @@ check_ethernet(struct __sk_buff *skb, const struct slice *slice) {
     if (skb->vlan_present) return DROP_VLAN;
     const struct ethhdr *ethernet = header(skb, sizeof *ethernet);
     if (!ethernet) return DROP_MALFORMED;
-    if (!equal(ethernet->h_source, slice->mac, ETH_ALEN)) return DROP_SOURCE_MAC;
+    if (!same_mac(ethernet->h_source, slice->mac)) return DROP_SOURCE_MAC;
     // Broadcast and multicast too: there is nobody else on the link.
-    if (!equal(ethernet->h_dest, slice->host_mac, ETH_ALEN))
+    if (!same_mac(ethernet->h_dest, slice->host_mac))
         return skb->protocol == bpf_htons(ETH_P_ARP) ? DROP_ARP
                : ethernet->h_dest[0] & 1             ? DROP_MULTICAST
                                                      : DROP_DESTINATION_MAC;
@@ -91,7 +92,7 @@ check_ipv4(struct __sk_buff *skb, const struct slice *slice, struct packet *pack
     packet->fragmented = (fragment & (IPV4_MORE | IPV4_OFFSET)) != 0;
     map_ipv4(packet->source, &ip->saddr);
     map_ipv4(packet->destination, &ip->daddr);
-    if (!equal(packet->source, slice->ipv4, 16)) return DROP_SOURCE_IPV4;
+    if (!same_address(packet->source, slice->ipv4)) return DROP_SOURCE_IPV4;
     // Broadcast the kernel takes in before it asks its routes (ip_route_input_slow()).
     if ((packet->destination[12] & 0xf0) == 0xe0 || ip->daddr == 0xffffffff) return DROP_MULTICAST;
     return PASS;
@@ -110,7 +111,7 @@ check_ipv6(struct __sk_buff *skb, const struct slice *slice, struct packet *pack
     packet->end = packet->transport + bpf_ntohs(ip->payload_len);
     __builtin_memcpy(packet->source, &ip->saddr, 16);
     __builtin_memcpy(packet->destination, &ip->daddr, 16);
-    if (!slice->has_ipv6 || !equal(packet->source, slice->ipv6, 16)) return DROP_SOURCE_IPV6;
+    if (!slice->has_ipv6 || !same_address(packet->source, slice->ipv6)) return DROP_SOURCE_IPV6;
     if (packet->destination[0] == 0xff) return DROP_MULTICAST;
 
     if (packet->protocol == IPPROTO_FRAGMENT) {
@@ -146,16 +147,16 @@ check_quote(struct __sk_buff *skb, const struct packet *packet) {
         const struct iphdr *quoted = header(skb, offset + sizeof *quoted);
         if (!quoted || packet->end < offset + sizeof *quoted) return DROP_MALFORMED;
         quoted = (void *)quoted + offset;
-        if (!equal(&quoted->saddr, packet->destination + 12, 4) ||
-            !equal(&quoted->daddr, packet->source + 12, 4))
+        if (!same_ipv4(&quoted->saddr, packet->destination) ||
+            !same_ipv4(&quoted->daddr, packet->source))
             return DROP_ICMP;
     } else {
         const __u32 offset = ETH_HLEN + sizeof(struct ipv6hdr) + sizeof(struct icmp);
         const struct ipv6hdr *quoted = header(skb, offset + sizeof *quoted);
         if (!quoted || packet->end < offset + sizeof *quoted) return DROP_MALFORMED;
         quoted = (void *)quoted + offset;
-        if (!equal(&quoted->saddr, packet->destination, 16) ||
-            !equal(&quoted->daddr, packet->source, 16))
+        if (!same_address(&quoted->saddr, packet->destination) ||
+            !same_address(&quoted->daddr, packet->source))
             return DROP_ICMP;
     }
     return PASS;
@@ -300,11 +301,11 @@ static __always_inline int
 is_gateway_ping(const struct slice *slice, const struct packet *packet) {
     const __u8 *gateway = packet->family == AF_INET ? slice->gateway4 : slice->gateway6;
     return packet->echo_request && !packet->fragmented &&
-           equal(packet->destination, gateway, 16);
+           same_address(packet->destination, gateway);
 }
 
 static __always_inline enum reason
-check_destination(struct __sk_buff *skb, const struct slice *slice, const struct packet *packet) {
+ask_destination(struct __sk_buff *skb, const struct slice *slice, const struct packet *packet) {
     const struct slice *other = NULL;
     enum place place = find_place(skb, packet, &other);
     switch (place) {
@@ -319,6 +320,33 @@ check_destination(struct __sk_buff *skb, const struct slice *slice, const struct
         return is_service(packet, OUTSIDE) ? PASS : DROP_TO_SITE;
     }
     return DROP_TO_HOST;
+}
+
+// The same, from memory where that knows it (verdicts.h).
+static __always_inline enum reason
+check_destination(struct __sk_buff *skb, const struct slice *slice, const struct packet *packet) {
+    if (packet->fragmented || packet->protocol == IPPROTO_ICMP)
+        return ask_destination(skb, slice, packet);
+    struct question question = {
+        .link = skb->ifindex,
+        .source_port = packet->source_port,
+        .port = packet->port,
+        .generation = control.generation, // before all that it stands for is read
+        .family = packet->family,
+        .protocol = packet->protocol,
+        .opens = packet->opens,
+    };
+    __builtin_memcpy(question.address, packet->destination, 16);
+    struct verdict *verdict = verdict_for(&question);
+    __u64 now = bpf_jiffies64();
+    if (verdict && now - verdict->made < LIFETIME && is_same(&verdict->question, &question))
+        return PASS;
+    enum reason reason = ask_destination(skb, slice, packet);
+    if (verdict && reason == PASS) {
+        verdict->question = question;
+        verdict->made = now;
+    }
+    return reason;
 }
 
 // ---- the programs ----------------------------------------------------------------------------
@@ -389,9 +417,7 @@ int to_slice(struct __sk_buff *skb) {
         const struct iphdr *ip = header(skb, ETH_HLEN + sizeof *ip);
         if (!ip) return count_drop(skb, DROP_NOT_FOR_SLICE);
         ip = (void *)ip + ETH_HLEN;
-        __u8 destination[16];
-        map_ipv4(destination, &ip->daddr);
-        if (!equal(destination, slice->ipv4, 16)) return count_drop(skb, DROP_NOT_FOR_SLICE);
+        if (!same_ipv4(&ip->daddr, slice->ipv4)) return count_drop(skb, DROP_NOT_FOR_SLICE);
         if (!local || ip->ihl != 5 || ip->frag_off & bpf_htons(IPV4_OFFSET)) return TC_ACT_OK;
         map_ipv4(flow.address, &ip->saddr);
         flow.protocol = ip->protocol;
@@ -402,7 +428,7 @@ int to_slice(struct __sk_buff *skb) {
         const struct ipv6hdr *ip = header(skb, ETH_HLEN + sizeof *ip);
         if (!ip) return count_drop(skb, DROP_NOT_FOR_SLICE);
         ip = (void *)ip + ETH_HLEN;
-        if (!slice->has_ipv6 || !equal(&ip->daddr, slice->ipv6, 16))
+        if (!slice->has_ipv6 || !same_address(&ip->daddr, slice->ipv6))
             return count_drop(skb, DROP_NOT_FOR_SLICE);
         if (!local) return TC_ACT_OK;
         __builtin_memcpy(flow.address, &ip->saddr, 16);

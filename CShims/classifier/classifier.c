@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +44,7 @@ struct ccl_classifier {
     // All of them the object's.
     int from_slice, to_slice, from_uplink, to_uplink;
     int slices, drops, networks, services;
+    struct control *control; // shared with the programs
 };
 
 // --- Errors
@@ -159,7 +161,13 @@ static int find_parts(struct ccl_classifier *classifier) {
             bpf_object__find_map_fd_by_name(classifier->object, maps[index].name);
         if (*maps[index].descriptor < 0) result = -EINVAL;
     }
-    return result;
+    if (result < 0) return result;
+    int data = bpf_object__find_map_fd_by_name(classifier->object, ".data.control");
+    void *control =
+        mmap(NULL, sizeof *classifier->control, PROT_READ | PROT_WRITE, MAP_SHARED, data, 0);
+    if (control == MAP_FAILED) return -errno;
+    classifier->control = control;
+    return 0;
 }
 
 static int load(
@@ -197,6 +205,7 @@ int ccl_open(
 
 void ccl_close(struct ccl_classifier *classifier) {
     if (!classifier) return;
+    if (classifier->control) munmap(classifier->control, sizeof *classifier->control);
     bpf_object__close(classifier->object);
     free(classifier);
 }
@@ -213,13 +222,29 @@ int ccl_to_uplink(const struct ccl_classifier *classifier) { return classifier->
 #define UPDATE_TRIES 200
 #define UPDATE_PAUSE_NS 5000000
 
-// 0 or -1 with errno, as bpf_map_update_elem().
-static int update(int map, const void *key, const void *value, __u64 flags) {
+// Nothing counts any more that was found out before the change just made (verdicts.h).
+static void forget_verdicts(const struct ccl_classifier *classifier) {
+    __atomic_add_fetch(&classifier->control->generation, 1, __ATOMIC_SEQ_CST);
+}
+
+// 0 or -1 with errno, as bpf_map_update_elem(). For all maps that packets are judged by.
+static int update(
+    const struct ccl_classifier *classifier, int map, const void *key, const void *value,
+    __u64 flags) {
     for (int tries = 1;; tries++) {
         int result = bpf_map_update_elem(map, key, value, flags);
+        if (result == 0) forget_verdicts(classifier);
         if (result == 0 || errno != ENOMEM || tries == UPDATE_TRIES) return result;
         nanosleep(&(struct timespec){.tv_nsec = UPDATE_PAUSE_NS}, NULL);
     }
+}
+
+// The same for bpf_map_delete_elem(); what is not there is fine.
+static int forget(const struct ccl_classifier *classifier, int map, const void *key) {
+    int result = bpf_map_delete_elem(map, key);
+    if (result < 0 && errno != ENOENT) return result;
+    forget_verdicts(classifier);
+    return 0;
 }
 
 // --- Slices
@@ -238,9 +263,9 @@ int ccl_admit(
         memcpy(entry.ipv6, slice->ipv6, sizeof entry.ipv6);
         memcpy(entry.gateway6, slice->gateway6, sizeof entry.gateway6);
     }
-    if (update(classifier->drops, &link, &none, BPF_NOEXIST) < 0 && errno != EEXIST)
+    if (update(classifier, classifier->drops, &link, &none, BPF_NOEXIST) < 0 && errno != EEXIST)
         return fail(error, errno, "make the counters of a link", "map drops");
-    if (update(classifier->slices, &link, &entry, BPF_ANY) == 0) return 0;
+    if (update(classifier, classifier->slices, &link, &entry, BPF_ANY) == 0) return 0;
     int number = errno;
     bpf_map_delete_elem(classifier->drops, &link);
     return fail(error, number, "admit a link", "map slices");
@@ -248,9 +273,9 @@ int ccl_admit(
 
 int ccl_dismiss(
     const struct ccl_classifier *classifier, uint32_t link, struct ccl_error *error) {
-    if (bpf_map_delete_elem(classifier->slices, &link) < 0 && errno != ENOENT)
+    if (forget(classifier, classifier->slices, &link) < 0)
         return fail(error, errno, "dismiss a link", "map slices");
-    if (bpf_map_delete_elem(classifier->drops, &link) < 0 && errno != ENOENT)
+    if (forget(classifier, classifier->drops, &link) < 0)
         return fail(error, errno, "dismiss a link", "map drops");
     return 0;
 }
@@ -285,7 +310,7 @@ int ccl_set_network(
     struct network network = {.length = length};
     memcpy(network.address, address, sizeof network.address);
     __u32 verdict = allowed ? NETWORK_ALLOWED : NETWORK_REFUSED;
-    return update(classifier->networks, &network, &verdict, BPF_ANY) < 0
+    return update(classifier, classifier->networks, &network, &verdict, BPF_ANY) < 0
                ? fail(error, errno, "set the policy for a network", "map networks")
                : 0;
 }
@@ -296,7 +321,7 @@ int ccl_add_service(
     struct service service = {.port = htons(port), .protocol = protocol};
     memcpy(service.address, address, sizeof service.address);
     __u32 allowed = 1;
-    return update(classifier->services, &service, &allowed, BPF_ANY) < 0
+    return update(classifier, classifier->services, &service, &allowed, BPF_ANY) < 0
                ? fail(error, errno, "allow a service", "map services")
                : 0;
 }

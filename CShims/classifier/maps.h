@@ -39,6 +39,11 @@ enum reason {
     REASONS
 };
 
+// What the loader tells the programs directly: section `.data.control`, which it has in its memory.
+struct control {
+    __u32 generation; // other after every change of a map that packets are judged by; see verdicts.h
+};
+
 // Map `slices`, by the index of the host's end of the link.
 struct slice {
     __u8 mac[6];      // of the slice's end
@@ -46,7 +51,7 @@ struct slice {
     __u32 owner;      // user id
     __u32 has_ipv6;
     __u32 class; // of the uplinks' HTB, with its handle; 0: none
-    __u8 ipv4[16], gateway4[16];
+    __u8 ipv4[16] __attribute__((aligned(8))), gateway4[16];
     __u8 ipv6[16], gateway6[16];
 };
 

@@ -10,6 +10,8 @@
 
 #define MAX_SLICES 65536
 
+volatile struct control control SEC(".data.control");
+
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
