@@ -20,7 +20,7 @@
 //      from addresses: the kernel's own route lookup says it, as it will for the packet.
 //
 // Linux 6.1 or newer. No loops; the state that traffic can change is bounded: `flows`, which packets of
-// slices cannot fill, and what verdicts.h keeps for some milliseconds.
+// slices cannot fill, what verdicts.h keeps for some milliseconds, and the counts of audit.h.
 
 #include "packet.h"
 #include "tables.h"
@@ -277,6 +277,21 @@ static __always_inline int is_service(const struct packet *packet, enum place pl
     return bpf_map_lookup_elem(&services, &service) != NULL;
 }
 
+// What the owner of this very slice was allowed beyond that.
+static __always_inline int is_allowed_network(__u32 link, const struct packet *packet) {
+    struct allowed_network network = {
+        .length = 8 * (sizeof network - sizeof network.length), .link = link,
+        .family = packet->family};
+    __builtin_memcpy(network.address, packet->destination, 16);
+    return bpf_map_lookup_elem(&allowed_networks, &network) != NULL;
+}
+
+static __always_inline int is_allowed_service(__u32 link, const struct packet *packet) {
+    struct allowed_service service = {
+        .link = link, .port = packet->port, .protocol = packet->protocol};
+    return packet->port && bpf_map_lookup_elem(&allowed_services, &service);
+}
+
 // Whether the host has sent what this answers.
 static __always_inline int
 is_answer(struct __sk_buff *skb, const struct packet *packet) {
@@ -311,13 +326,15 @@ ask_destination(struct __sk_buff *skb, const struct slice *slice, const struct p
     switch (place) {
     case HOST:
         if (is_answer(skb, packet) || is_gateway_ping(slice, packet)) return PASS;
-        return is_service(packet, HOST) ? PASS : DROP_TO_HOST;
+        if (is_service(packet, HOST)) return PASS;
+        return is_allowed_service(skb->ifindex, packet) ? PASS : DROP_TO_HOST;
     case SLICE:
         if (other && other->owner == slice->owner) return PASS;
         return is_service(packet, SLICE) ? PASS : DROP_TO_OTHER_OWNER;
     case OUTSIDE:
         if (!site_refuses(packet)) return PASS;
-        return is_service(packet, OUTSIDE) ? PASS : DROP_TO_SITE;
+        if (is_service(packet, OUTSIDE)) return PASS;
+        return is_allowed_network(skb->ifindex, packet) ? PASS : DROP_TO_SITE;
     }
     return DROP_TO_HOST;
 }

@@ -1,6 +1,4 @@
-#include "cclassifier.h"
-
-#include "maps.h"
+#include "internal.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -12,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +43,8 @@ struct ccl_classifier {
     // All of them the object's.
     int from_slice, to_slice, from_uplink, to_uplink;
     int slices, drops, networks, services;
+    int allowed_networks, allowed_services;
+    int audit_even, audit_odd, senders;
     struct control *control; // shared with the programs
 };
 
@@ -62,7 +63,7 @@ static int keep_explanation(enum libbpf_print_level level, const char *format, v
     return 0;
 }
 
-static int fail(struct ccl_error *error, int number, const char *operation, const char *detail) {
+int ccl_fail(struct ccl_error *error, int number, const char *operation, const char *detail) {
     if (error) {
         error->error = number;
         error->operation = operation;
@@ -107,15 +108,17 @@ static bool same_layout(int descriptor, const struct bpf_map *map) {
 
 // Takes over what one program uses.
 static int take_over(struct bpf_object *object, __u32 running, struct ccl_error *error) {
-    static const char *const kept[] = {"slices", "drops", "flows"};
+    static const char *const kept[] = {
+        "slices", "drops", "flows", "senders", "audit_even", "audit_odd",
+    };
     const char *operation = "take over the running classifier";
     int program = bpf_prog_get_fd_by_id(running);
-    if (program < 0) return errno == ENOENT ? 0 : fail(error, errno, operation, "program");
+    if (program < 0) return errno == ENOENT ? 0 : ccl_fail(error, errno, operation, "program");
     __u32 ids[MAX_MAPS];
     struct bpf_prog_info info = {.nr_map_ids = MAX_MAPS, .map_ids = (uintptr_t)ids};
     __u32 size = sizeof info;
     int result = bpf_obj_get_info_by_fd(program, &info, &size);
-    if (result < 0) result = fail(error, errno, operation, "program");
+    if (result < 0) result = ccl_fail(error, errno, operation, "program");
     if (info.nr_map_ids > MAX_MAPS) info.nr_map_ids = MAX_MAPS;
     for (size_t index = 0; result == 0 && index < sizeof kept / sizeof kept[0]; index++) {
         struct bpf_map *map = bpf_object__find_map_by_name(object, kept[index]);
@@ -123,7 +126,7 @@ static int take_over(struct bpf_object *object, __u32 running, struct ccl_error 
         // libbpf duplicates the descriptor.
         if (descriptor >= 0 && same_layout(descriptor, map) &&
             bpf_map__reuse_fd(map, descriptor) < 0)
-            result = fail(error, errno, operation, kept[index]);
+            result = ccl_fail(error, errno, operation, kept[index]);
         if (descriptor >= 0) close(descriptor);
     }
     close(program);
@@ -148,6 +151,11 @@ static int find_parts(struct ccl_classifier *classifier) {
           {"drops", &classifier->drops},
           {"networks", &classifier->networks},
           {"services", &classifier->services},
+          {"allowed_networks", &classifier->allowed_networks},
+          {"allowed_services", &classifier->allowed_services},
+          {"audit_even", &classifier->audit_even},
+          {"audit_odd", &classifier->audit_odd},
+          {"senders", &classifier->senders},
       };
     int result = 0;
     for (size_t index = 0; index < sizeof programs / sizeof programs[0]; index++) {
@@ -180,9 +188,9 @@ static int load(
     explanation[0] = 0;
     result = bpf_object__load(classifier->object);
     if (result < 0)
-        return fail(error, feature_missing(-result), "load the classifier", explanation);
+        return ccl_fail(error, feature_missing(-result), "load the classifier", explanation);
     result = find_parts(classifier);
-    return result < 0 ? fail(error, -result, "load the classifier", "a part is missing") : 0;
+    return result < 0 ? ccl_fail(error, -result, "load the classifier", "a part is missing") : 0;
 }
 
 int ccl_open(
@@ -190,11 +198,11 @@ int ccl_open(
     struct ccl_error *error) {
     libbpf_set_print(keep_explanation);
     struct ccl_classifier *fresh = calloc(1, sizeof *fresh);
-    if (!fresh) return fail(error, ENOMEM, "open the classifier", "out of memory");
+    if (!fresh) return ccl_fail(error, ENOMEM, "open the classifier", "out of memory");
     explanation[0] = 0;
     fresh->object = bpf_object__open_file(path, NULL);
     int result = fresh->object ? load(fresh, running, count, error)
-                               : fail(error, errno, "open the classifier", path);
+                               : ccl_fail(error, errno, "open the classifier", path);
     if (result < 0) {
         ccl_close(fresh);
         return result;
@@ -209,6 +217,12 @@ void ccl_close(struct ccl_classifier *classifier) {
     bpf_object__close(classifier->object);
     free(classifier);
 }
+
+int ccl_map(const struct ccl_classifier *classifier, const char *name) {
+    return bpf_object__find_map_fd_by_name(classifier->object, name);
+}
+
+struct control *ccl_control(const struct ccl_classifier *classifier) { return classifier->control; }
 
 int ccl_from_slice(const struct ccl_classifier *classifier) { return classifier->from_slice; }
 int ccl_to_slice(const struct ccl_classifier *classifier) { return classifier->to_slice; }
@@ -263,21 +277,35 @@ int ccl_admit(
         memcpy(entry.ipv6, slice->ipv6, sizeof entry.ipv6);
         memcpy(entry.gateway6, slice->gateway6, sizeof entry.gateway6);
     }
+    static const struct sender silent;
     if (update(classifier, classifier->drops, &link, &none, BPF_NOEXIST) < 0 && errno != EEXIST)
-        return fail(error, errno, "make the counters of a link", "map drops");
+        return ccl_fail(error, errno, "make the counters of a link", "map drops");
+    if (update(classifier, classifier->senders, &link, &silent, BPF_NOEXIST) < 0 && errno != EEXIST) {
+        int number = errno;
+        bpf_map_delete_elem(classifier->drops, &link);
+        return ccl_fail(error, number, "make the counters of a link", "map senders");
+    }
     if (update(classifier, classifier->slices, &link, &entry, BPF_ANY) == 0) return 0;
     int number = errno;
+    bpf_map_delete_elem(classifier->senders, &link);
     bpf_map_delete_elem(classifier->drops, &link);
-    return fail(error, number, "admit a link", "map slices");
+    return ccl_fail(error, number, "admit a link", "map slices");
 }
 
 int ccl_dismiss(
     const struct ccl_classifier *classifier, uint32_t link, struct ccl_error *error) {
     if (forget(classifier, classifier->slices, &link) < 0)
-        return fail(error, errno, "dismiss a link", "map slices");
+        return ccl_fail(error, errno, "dismiss a link", "map slices");
     if (forget(classifier, classifier->drops, &link) < 0)
-        return fail(error, errno, "dismiss a link", "map drops");
+        return ccl_fail(error, errno, "dismiss a link", "map drops");
     return 0;
+}
+
+int ccl_forget_sender(
+    const struct ccl_classifier *classifier, uint32_t link, struct ccl_error *error) {
+    return forget(classifier, classifier->senders, &link) < 0
+               ? ccl_fail(error, errno, "forget a link", "map senders")
+               : 0;
 }
 
 static bool contains(const uint32_t *links, size_t count, uint32_t link) {
@@ -311,7 +339,7 @@ int ccl_set_network(
     memcpy(network.address, address, sizeof network.address);
     __u32 verdict = allowed ? NETWORK_ALLOWED : NETWORK_REFUSED;
     return update(classifier, classifier->networks, &network, &verdict, BPF_ANY) < 0
-               ? fail(error, errno, "set the policy for a network", "map networks")
+               ? ccl_fail(error, errno, "set the policy for a network", "map networks")
                : 0;
 }
 
@@ -322,8 +350,35 @@ int ccl_add_service(
     memcpy(service.address, address, sizeof service.address);
     __u32 allowed = 1;
     return update(classifier, classifier->services, &service, &allowed, BPF_ANY) < 0
-               ? fail(error, errno, "allow a service", "map services")
+               ? ccl_fail(error, errno, "allow a service", "map services")
                : 0;
+}
+
+// --- Destinations of one slice
+
+int ccl_allow_network(
+    const struct ccl_classifier *classifier, uint32_t link, const uint8_t address[16],
+    uint32_t length, bool allowed, struct ccl_error *error) {
+    static const __u32 set = 1;
+    static const __u8 mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const bool is_ipv4 = length >= 96 && memcmp(address, mapped, sizeof mapped) == 0;
+    struct allowed_network network = {
+        .length = 8 * (sizeof network.link + sizeof network.family) + length, .link = link,
+        .family = is_ipv4 ? AF_INET : AF_INET6};
+    memcpy(network.address, address, sizeof network.address);
+    int result = allowed ? update(classifier, classifier->allowed_networks, &network, &set, BPF_ANY)
+                         : forget(classifier, classifier->allowed_networks, &network);
+    return result < 0 ? ccl_fail(error, errno, "allow a network", "map allowed_networks") : 0;
+}
+
+int ccl_allow_service(
+    const struct ccl_classifier *classifier, uint32_t link, uint16_t port, uint8_t protocol,
+    bool allowed, struct ccl_error *error) {
+    static const __u32 set = 1;
+    struct allowed_service service = {.link = link, .port = htons(port), .protocol = protocol};
+    int result = allowed ? update(classifier, classifier->allowed_services, &service, &set, BPF_ANY)
+                         : forget(classifier, classifier->allowed_services, &service);
+    return result < 0 ? ccl_fail(error, errno, "allow a port", "map allowed_services") : 0;
 }
 
 // --- Counters
@@ -337,7 +392,7 @@ int ccl_drops(
     struct ccl_error *error) {
     struct drops counted;
     if (bpf_map_lookup_elem(classifier->drops, &link, &counted) < 0)
-        return fail(error, errno, "read the counters of a link", "map drops");
+        return ccl_fail(error, errno, "read the counters of a link", "map drops");
     for (size_t reason = 0; reason < ccl_reasons(); reason++) {
         packets[reason] = counted.packets[reason + FIRST_REASON];
         bytes[reason] = counted.bytes[reason + FIRST_REASON];
@@ -355,5 +410,5 @@ int ccl_trial_program(struct ccl_error *error) {
     };
     int program = bpf_prog_load(
         BPF_PROG_TYPE_SCHED_CLS, "trial", "GPL", pass, sizeof pass / sizeof pass[0], NULL);
-    return program < 0 ? fail(error, feature_missing(errno), "load a BPF program", "bpf(2)") : program;
+    return program < 0 ? ccl_fail(error, feature_missing(errno), "load a BPF program", "bpf(2)") : program;
 }

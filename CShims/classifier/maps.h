@@ -42,6 +42,10 @@ enum reason {
 // What the loader tells the programs directly: section `.data.control`, which it has in its memory.
 struct control {
     __u32 generation; // other after every change of a map that packets are judged by; see verdicts.h
+    // audit.h
+    __u32 turn;           // whether it is odd says which map is filled
+    __u32 reserved;       // entries of a turn that are set aside for each slice
+    __u32 common_used[2]; // of the others, by turn; an even one's first
 };
 
 // Map `slices`, by the index of the host's end of the link.
@@ -77,6 +81,44 @@ struct service {
     __u16 port;
     __u8 protocol;
     __u8 zero;
+};
+
+// Maps `allowed_networks` and `allowed_services`: what the slice of one link may reach beside that.
+// `length` counts from the first bit of `link`. With a family, or ::/0 would mean IPv4 too.
+struct allowed_network {
+    __u32 length;
+    __u32 link;
+    __u32 family; // AF_INET, AF_INET6
+    __u8 address[16];
+};
+struct allowed_service { // of the host
+    __u32 link;
+    __u16 port;
+    __u8 protocol;
+    __u8 zero;
+};
+
+// Maps `audit_even`, `audit_odd`: what left by an uplink in one turn.
+#define AUDIT_ENTRIES 131072
+struct departure {
+    __u32 link;        // that it came in by, of the slice
+    __u8 address[16];  // destination
+    __u16 port;        // of an ICMP message its type
+    __u16 source_port; // as translated; of an ICMP echo its identifier
+    __u8 protocol;     // IANA's number
+    __u8 by_address;   // 1: of the address alone, ports and protocol are 0
+    __u16 zero;
+};
+struct traffic {
+    __u64 packets, bytes;
+    __u64 first, last; // nanoseconds of the monotonic clock, some milliseconds exact
+};
+
+// Map `senders`, by link: what found no room there, ever, and when last; then of the present turn how
+// many entries the slice has.
+struct sender {
+    __u64 packets, bytes, last;
+    __u32 turn, detailed, by_address, zero;
 };
 
 // Map `flows`: what the host has sent to slices, and so may be answered. The value is when it did

@@ -45,6 +45,22 @@ struct {
 } services SEC(".maps");
 
 struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, MAX_SLICES);
+    __type(key, struct allowed_network);
+    __type(value, __u32);
+} allowed_networks SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, MAX_SLICES);
+    __type(key, struct allowed_service);
+    __type(value, __u32);
+} allowed_services SEC(".maps");
+
+struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 16384);
     __type(key, struct flow);

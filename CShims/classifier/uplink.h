@@ -9,6 +9,7 @@
 #ifndef CLASSIFIER_UPLINK_H
 #define CLASSIFIER_UPLINK_H
 
+#include "audit.h"
 #include "packet.h"
 #include "tables.h"
 
@@ -20,6 +21,7 @@ int to_uplink(struct __sk_buff *skb) {
     const struct slice *slice = link ? bpf_map_lookup_elem(&slices, &link) : NULL;
     // HTB takes a priority with its own handle for the class (htb_classify() in sch_htb.c).
     if (slice && slice->class) skb->priority = slice->class;
+    if (slice) count_departure(skb, link);
     return TC_ACT_UNSPEC;
 }
 

@@ -42,6 +42,13 @@ class Slice(c.Structure):
                 ("ipv6", c.c_uint8 * 16), ("gateway6", c.c_uint8 * 16)]
 
 
+class Departure(c.Structure):
+    _fields_ = [("link", c.c_uint32), ("detail", c.c_int), ("address", c.c_uint8 * 16),
+                ("port", c.c_uint16), ("source_port", c.c_uint16), ("protocol", c.c_uint8),
+                ("packets", c.c_uint64), ("bytes", c.c_uint64), ("first", c.c_uint64),
+                ("last", c.c_uint64)]
+
+
 class TestRun(c.Structure):  # bpf/bpf.h, struct bpf_test_run_opts
     _fields_ = [("size", c.c_size_t), ("data_in", c.c_void_p), ("data_out", c.c_void_p),
                 ("data_size_in", c.c_uint32), ("data_size_out", c.c_uint32),
@@ -56,7 +63,7 @@ def load_shim():
         library = f"{folder}/libcclassifier.so"
         subprocess.run(
             ["cc", "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
-             f"-I{SHIM}/include", str(SHIM / "classifier.c"), "-o", library, "-lbpf"], check=True)
+             f"-I{SHIM}/include", str(SHIM / "classifier.c"), str(SHIM / "audit.c"), "-o", library, "-lbpf"], check=True)
         loaded = c.CDLL(library)
     loaded.ccl_reason_name.restype = c.c_char_p
     loaded.ccl_reason_name.argtypes = [c.c_size_t]
@@ -148,6 +155,12 @@ class Classifier:
         options = self.run_program(program, frame, from_link, link(number), repeat)[0]
         return options.retval, options.duration
 
+    def memory(self, name):
+        """Bytes of a map, as the kernel counts them."""
+        shim.ccl_map.argtypes = [c.c_void_p, c.c_char_p]
+        text = pathlib.Path(f"/proc/self/fdinfo/{shim.ccl_map(self.pointer, name)}").read_text()
+        return int(text.split("memlock:")[1].split()[0])
+
     def run_program(self, program, frame, from_link, at_link, repeat=1):
         context = (c.c_uint32 * 48)()  # struct __sk_buff
         after = (c.c_uint32 * 48)()
@@ -160,6 +173,17 @@ class Classifier:
         if libbpf.bpf_prog_test_run_opts(program(self.pointer), c.byref(options)) < 0:
             raise OSError(c.get_errno(), "BPF_PROG_TEST_RUN")
         return options, after
+
+    def departs(self, frame, from_link):
+        options, _ = self.run_program(shim.ccl_to_uplink, frame, from_link, socket.if_nametoindex("up0"))
+        assert options.retval == NO_VERDICT
+
+    def departures(self):
+        found, count = c.POINTER(Departure)(), c.c_size_t()
+        call("ccl_take_departures", self.pointer, c.byref(found), c.byref(count))
+        result = [Departure.from_buffer_copy(found[index]) for index in range(count.value)]
+        libc.free(found)
+        return result
 
     def reason(self, frame, **where):
         """`pass`, or the reason under which the packet was counted; checks that it was, once."""
@@ -352,6 +376,143 @@ def eventually(condition):
     return True
 
 
+DETAILED, BY_ADDRESS, REST = 0, 1, 2
+
+
+def test_what_leaves_is_counted_by_slice_and_destination():
+    box = classifier()
+    far4, far6 = bytes(mapped(S.world4)), octets(S.world6)
+    sent = [
+        (v4(S.world4, UDP, udp(40001, 53)), far4, 53, 40001, UDP),
+        (v6(S.world6, UDP, udp(40001, 53)), far6, 53, 40001, UDP),
+        (v4(S.world4, TCP, tcp(40001, 53)), far4, 53, 40001, TCP),
+        (v4(S.world4, ICMP, icmp(8, identifier=77)), far4, 8, 77, ICMP),
+        (v6(S.world6, ICMP6, icmp(128, identifier=78)), far6, 128, 78, ICMP6),
+        (v4(S.world4, ICMP, icmp(3, 3, 0x1234, frames.quote4(S.world4, S.me4))), far4, 3, 0, ICMP),
+        (ethernet(ipv4(S.me4, S.world4, UDP, b"x" * 64, fragment=65), IPV4), far4, 0, 0, UDP),
+        (ethernet(ipv4(S.me4, S.world4, UDP, b"xy", fragment=73), IPV4), far4, 0, 0, UDP),
+        (v6(S.world6, FRAGMENT, fragment6(UDP, 0, 1, udp(40001, 53, b"x" * 64))), far6, 53, 40001, UDP),
+        (v6(S.world6, FRAGMENT, fragment6(UDP, 72, 0, b"x" * 64)), far6, 0, 0, UDP)]
+    wanted = {}
+    for frame, address, port, source_port, protocol in sent:
+        for number, times in (MINE, 3), (FRIEND, 1):
+            for _ in range(times):
+                box.departs(frame, link(number))
+            key = link(number), address, port, source_port, protocol
+            packets, size = wanted.get(key, (0, 0))
+            wanted[key] = packets + times, size + times * len(frame)
+    # The host's own, and what came in by another link.
+    box.departs(sent[0][0], 0)
+    box.departs(sent[0][0], socket.if_nametoindex("up1"))
+    for _ in range(2):
+        found = box.departures()
+        detailed = {(d.link, bytes(d.address), d.port, d.source_port, d.protocol): (d.packets, d.bytes)
+                    for d in found if d.detail == DETAILED}
+        assert detailed == wanted, (detailed, wanted)
+        now = time.monotonic_ns()
+        assert all(now - 5e9 < d.first <= d.last <= now for d in found if d.detail == DETAILED)
+        assert sorted(d.link for d in found if d.detail == REST) == [link(n) for n in (MINE, FRIEND, FOREIGN)]
+        assert all(d.packets == 0 for d in found if d.detail == REST)
+        wanted = {}  # taken is taken
+
+
+def test_a_flood_is_counted_as_a_whole_and_takes_no_others_place():
+    box = classifier()
+    for _ in range(2):  # turns
+        box.departs(v4(S.world4, UDP, udp(1, 53)), link(FRIEND))
+        before = [d.packets for d in box.departures() if d.link == link(MINE) and d.detail == REST][0]
+        for index in range(4000):
+            box.departs(v4(f"198.18.{index >> 8}.{index & 255}", UDP, udp(index + 1, 9)), link(MINE))
+        for _ in range(2000):
+            box.departs(v4("198.18.4.1", UDP, udp(9, 99)), link(MINE))  # the 1026th
+        box.departs(v4(S.world4, UDP, udp(2, 53)), link(FRIEND))
+        found = box.departures()
+        mine = [d for d in found if d.link == link(MINE)]
+        count = [sum(d.detail == detail for d in mine) for detail in range(3)]
+        assert count == [1024, 256, 1], count
+        rest = [d.packets for d in mine if d.detail == REST][0] - before
+        assert sum(d.packets for d in mine if d.detail != REST) + rest == 6000
+        assert rest == 4000 - 1024 - 256
+        victim, = [d for d in mine if bytes(d.address) == bytes(mapped("198.18.4.1"))]
+        assert (victim.detail, victim.packets, victim.port, victim.protocol) == (BY_ADDRESS, 2001, 0, 0)
+        friend, = [d for d in found if d.link == link(FRIEND) and d.detail == DETAILED]
+        assert (friend.packets, friend.source_port) == (1, 2)
+
+
+def test_floods_of_all_leave_each_slice_its_part():
+    box, links = Classifier(), range(1000, 1160)
+    entry = Slice()
+    for index in links:
+        call("ccl_admit", box.pointer, c.c_uint32(index), c.byref(entry))
+    box.departures()
+    for index in links:
+        for port in range(1, 1101):
+            box.departs(v4(S.world4, UDP, udp(port, 9)), index)
+    found = box.departures()
+    entries = {index: [d for d in found if d.link == index] for index in links}
+    # Half of all entries is for whoever comes first, half of them is divided evenly.
+    least = 131072 // 2 // len(links) * 3 // 4
+    assert len(found) <= 131072 + len(links)
+    for index, list_ in entries.items():
+        assert sum(d.packets for d in list_) == 1100, index
+        assert sum(d.detail == DETAILED for d in list_) >= least, (index, len(list_), least)
+
+
+def test_what_one_slice_may_reach_others_may_not():
+    box = classifier()
+    cases = (("network", v4, S.site4, "10.1.2.0", 96 + 24, "site"),
+             ("network", v6, S.site6, S.site6, 128, "site"),
+             ("service", v4, S.host4, 9999, TCP, "host"), ("service", v6, S.host6, 9999, TCP, "host"))
+    for kind, make, address, *what, refused in cases:
+        frame = make(address, TCP, tcp(40000, 9999))
+        friends = frame[:6] + SLICE_MAC[:5] + b"\2" + frame[12:]
+        friends = friends.replace(octets(S.me4), octets(S.friend4)).replace(octets(S.me6), octets(S.friend6))
+
+        def allow(number, allowed):
+            first = mapped(what[0]) if kind == "network" else c.c_uint16(what[0])
+            second = c.c_uint32(what[1]) if kind == "network" else c.c_uint8(what[1])
+            call(f"ccl_allow_{kind}", box.pointer, c.c_uint32(link(number)), first, second, c.c_bool(allowed))
+
+        assert box.reason(frame) == refused
+        for _ in range(2):
+            allow(MINE, True)
+            assert box.reason(frame) == "pass" and box.reason(frame) == "pass"
+            assert box.reason(friends, number=FRIEND) == refused
+            if kind == "service":
+                assert box.reason(make(address, TCP, tcp(40000, 9998))) == refused
+                assert box.reason(make(address, UDP, udp(40000, 9999))) == refused
+            else:
+                assert box.reason(make(S.resolver4 if make is v4 else S.site6[:-1] + "4", TCP, tcp(40000, 99))) == (
+                    "pass" if make is v4 else refused)
+            allow(MINE, False)
+            assert box.reason(frame) == refused, "withdrawn is withdrawn at once"
+            allow(MINE, False)
+
+
+def test_all_of_ipv6_is_nothing_of_ipv4():
+    box = classifier()
+    call("ccl_allow_network", box.pointer, c.c_uint32(link(MINE)), mapped("::"), c.c_uint32(0), c.c_bool(True))
+    assert box.reason(v6(S.site6, TCP, tcp(1, 2))) == "pass"
+    assert box.reason(v4(S.site4, TCP, tcp(1, 2))) == "site"
+    call("ccl_allow_network", box.pointer, c.c_uint32(link(MINE)), mapped("0.0.0.0"), c.c_uint32(96), c.c_bool(True))
+    assert box.reason(v4(S.site4, TCP, tcp(1, 2))) == "pass"
+
+
+def test_counters_of_all_links_at_once():
+    box = classifier()
+    box.run(v4(S.host4, TCP, tcp(1, 22)))
+    box.run(v4(S.foreign4, TCP, tcp(1, 22)))
+    count, reasons = c.c_size_t(), shim.ccl_reasons()
+    links, packets, sizes = (c.c_uint32 * 4)(), (c.c_uint64 * (4 * reasons))(), (c.c_uint64 * (4 * reasons))()
+    call("ccl_drops_list", box.pointer, links, packets, sizes, c.c_size_t(4), c.byref(count))
+    assert sorted(links[:count.value]) == [link(n) for n in (MINE, FRIEND, FOREIGN)]
+    for index, number in enumerate(links[:3]):
+        one = box.drops(number - 100)
+        assert [(packets[index * reasons + i], sizes[index * reasons + i]) for i in range(reasons)] == list(one.values())
+    call("ccl_drops_list", box.pointer, links, packets, sizes, c.c_size_t(1), c.byref(count))
+    assert count.value == 3, "too few places are told"
+
+
 def test_flows_are_bounded_and_the_oldest_goes():
     box = classifier()
     for port in range(20000, 60000):
@@ -409,6 +570,18 @@ def show_cost():
             ("from the host to it", from_host((TCP, tcp(5555, 80, ACK))), {"received": True})):
         times = sorted(box.run(frame, repeat=1_000_000, **where)[1] for _ in range(5))
         print(f"{words:28} {times[2]:5} ns a packet")
+    uplink, far = socket.if_nametoindex("up0"), v4(S.world4, UDP, udp(1, 2))
+    for words, frame, from_link in (
+            ("leaves by the uplink", far, link(MINE)), ("leaves, v6", v6(S.world6, UDP, udp(1, 2)), link(MINE)),
+            ("leaves, of the host's own", far, 0)):
+        times = sorted(
+            box.run_program(shim.ccl_to_uplink, frame, from_link, uplink, 1_000_000)[0].duration for _ in range(5))
+        print(f"{words:28} {times[2]:5} ns a packet")
+    for index in range(1024 + 256):  # fills what it may have
+        box.departs(v4(f"198.18.{index >> 8}.{index & 255}", UDP, udp(9, 9)), link(MINE))
+    frame = v4("198.18.200.1", UDP, udp(9, 9))
+    times = sorted(box.run_program(shim.ccl_to_uplink, frame, link(MINE), uplink, 1_000_000)[0].duration for _ in range(5))
+    print(f"{'leaves, in a flood':28} {times[2]:5} ns a packet")
     # One packet a call, with all that is cold then: to be compared with each other.
     for count in 1, 100, 10_000:
         for words, make in ("", v4), (", v6", v6):
@@ -418,6 +591,22 @@ def show_cost():
             print(f"{f'{count} flows in turn{words}':28} {times[10_000]:5} ns a call")
 
 
+def show_memory():
+    box = Classifier()
+    entry = Slice()
+    size = sum(box.memory(name) for name in (b"audit_even", b"senders"))
+    print(f"a map of the audit, empty: {size / 2**20:.1f} MiB")
+    for index in range(1000, 1110):
+        call("ccl_admit", box.pointer, c.c_uint32(index), c.byref(entry))
+    box.departures()
+    box.departures()
+    for index in range(1000, 1110):
+        for number in range(1280):
+            box.departs(v4(f"198.18.{number >> 8}.{number & 255}", UDP, udp(9, 9)), index)
+    size = sum(box.memory(name) for name in (b"audit_even", b"senders"))
+    print(f"a map of the audit, full: {size / 2**20:.1f} MiB")
+
+
 def main():
     global shim
     if os.geteuid() != 0:
@@ -425,7 +614,8 @@ def main():
     shim = load_shim()
     make_host()
     if "--cost" in sys.argv:
-        return show_cost()
+        show_cost()
+        return show_memory()
     passed = failed = 0
     for name, test in list(globals().items()):
         if not name.startswith("test_"):

@@ -84,6 +84,16 @@ int ccl_add_service(
     const struct ccl_classifier *classifier, const uint8_t address[16], uint16_t port,
     uint8_t protocol, struct ccl_error *error);
 
+// What one slice may reach beyond that: networks that are refused to others, and ports of the host's
+// own. `allowed` false takes it back, at once; idempotent both ways. All of it must be taken back
+// before the link goes: nothing else does.
+int ccl_allow_network(
+    const struct ccl_classifier *classifier, uint32_t link, const uint8_t address[16],
+    uint32_t length, bool allowed, struct ccl_error *error);
+int ccl_allow_service(
+    const struct ccl_classifier *classifier, uint32_t link, uint16_t port, uint8_t protocol,
+    bool allowed, struct ccl_error *error);
+
 // --- Counters
 
 // How many reasons there are to drop a packet, from 0; those from ccl_received_reasons() on are of
@@ -99,6 +109,41 @@ const char *ccl_reason_name(size_t reason);
 int ccl_drops(
     const struct ccl_classifier *classifier, uint32_t link, uint64_t *packets, uint64_t *bytes,
     struct ccl_error *error);
+
+// The same for all links with one look: those of element i of `links` are from element
+// i * ccl_reasons() on. Nothing is written beyond `capacity` links; *count is how many there are.
+int ccl_drops_list(
+    const struct ccl_classifier *classifier, uint32_t *links, uint64_t *packets, uint64_t *bytes,
+    size_t capacity, size_t *count, struct ccl_error *error);
+
+// --- Departures: what left by an uplink, by whom and to whom.
+
+enum ccl_detail {
+    CCL_DETAILED,
+    CCL_BY_ADDRESS, // without ports and protocol
+    CCL_REST,       // of a link's all, ever, that found no room elsewhere; `first` is 0
+};
+
+struct ccl_departure {
+    uint32_t link;
+    enum ccl_detail detail;
+    uint8_t address[16];
+    uint16_t port;        // of an ICMP message its type
+    uint16_t source_port; // as it is outside; of an ICMP echo its identifier
+    uint8_t protocol;     // IANA's number
+    uint64_t packets, bytes; // bytes with the link's headers
+    uint64_t first, last;    // nanoseconds of the monotonic clock
+};
+
+// Takes away what was counted since the last call; of each link that was ever admitted and not yet
+// forgotten the rest comes with it. *departures is the caller's: free(3). One thread at a time.
+// Takes some milliseconds.
+int ccl_take_departures(
+    const struct ccl_classifier *classifier, struct ccl_departure **departures, size_t *count,
+    struct ccl_error *error);
+// Forgets the rest of a link that was dismissed. Idempotent.
+int ccl_forget_sender(
+    const struct ccl_classifier *classifier, uint32_t link, struct ccl_error *error);
 
 // --- Trying
 
