@@ -61,6 +61,12 @@ public enum NodePolicyFile {
         try element.parsed("a port such as \"123/udp\"", TransportPort.init)
       }
     }
+    if let value = table.take("uplinks") {
+      policy.network.uplinks = try value.array("an array of links, in quotes").map {
+        (element) throws(SliceError) in
+        try element.parsed("the name of a link, such as \"eth0\"") { isLinkName($0) ? $0 : nil }
+      }
+    }
     try table.finish()
   }
 
@@ -111,6 +117,12 @@ public enum NodePolicyFile {
     }
     if let value = table.take("preallocate") { policy.storagePreallocate = try value.boolean() }
     try table.finish()
+  }
+
+  /// What the kernel takes for one (dev_valid_name()), in ASCII.
+  static func isLinkName(_ text: String) -> Bool {
+    (1...15).contains(text.utf8.count) && text != "." && text != ".."
+      && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !"/:%".utf8.contains($0) }
   }
 
   /// What useradd(8) makes: also keeps a misplaced path or list out.

@@ -12,6 +12,7 @@ extension NodePolicyFile {
       UInt64(try value.integer(in: 16...4_194_304))
     }
     total.disk = try table.take("disk")?.size(atLeast: 1 << 20)
+    total.net = try table.take("net")?.rate()
     try table.finish()
     return total
   }
@@ -34,6 +35,15 @@ extension TOMLValue {
       case .cpu(let amount) = Settings.Value(text, form: form)
     else { throw mismatch(form.expectation) }
     return amount
+  }
+
+  /// As `net.max` of slice.toml is written.
+  fileprivate func rate() throws(SliceError) -> BitRate {
+    let form = Key.netMax.form
+    guard let text = settingText(for: form),
+      case .rate(let rate) = Settings.Value(text, form: form)
+    else { throw mismatch(form.expectation) }
+    return rate
   }
 
   fileprivate func size(atLeast least: UInt64) throws(SliceError) -> ByteSize {

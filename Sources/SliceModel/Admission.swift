@@ -19,9 +19,10 @@ public struct Holding: Sendable, Hashable {
 
 extension NodeCapacity {
   /// Keys whose sum over all slices is never more than the node has: guarantees cannot be given
-  /// twice. net.min belongs here as soon as something holds it.
+  /// twice.
   public var promises: [(key: Key, amount: UInt64)] {
     [(.memoryMin, memoryBytes)] + (diskBytes.map { [(.diskMax, $0)] } ?? [])
+      + (bitsPerSecond.map { [(.netMin, $0)] } ?? [])
   }
 
   /// What a node has of a key; nil where there is no such figure.
@@ -31,6 +32,7 @@ extension NodeCapacity {
     case .memoryMin, .memoryMax: memoryBytes
     case .pidsMax: pids
     case .diskMax: diskBytes
+    case .netMin, .netMax: bitsPerSecond
     default: nil
     }
   }

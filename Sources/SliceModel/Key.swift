@@ -36,7 +36,7 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
   public enum Form: Sendable, Hashable {
     case count(ClosedRange<UInt64>)
     case bytes(ClosedRange<UInt64>)
-    case rate
+    case rate(ClosedRange<UInt64>)
     case cpu(ClosedRange<UInt64>)
     case processors
     case time
@@ -50,7 +50,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
       case .count(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
       case .bytes(let range):
         "a size such as 256M, from \(ByteSize(bytes: range.lowerBound)) to \(ByteSize(bytes: range.upperBound))"
-      case .rate: "a rate in bit/s such as 100M"
+      case .rate(let range):
+        "a rate in bit/s such as 100M, from \(BitRate(bitsPerSecond: range.lowerBound)) to \(BitRate(bitsPerSecond: range.upperBound))"
       case .cpu: "an amount of processors such as 150% or 1.5, at least 1%"
       case .processors: "a list of processors such as 0-3,8"
       case .time: "a time such as 30s, 12h or 7d"
@@ -69,6 +70,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case quota
     /// The way the slice is built; needs nothing beyond what every slice needs.
     case construction
+    /// Queueing on the links to the world, and on the slice's own.
+    case shaping
     /// The supervisor, which stops and removes the slice.
     case supervisor
     /// Nothing yet: a request for it is refused as unenforceable.
@@ -91,7 +94,9 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .ioReadIopsMax, .ioWriteIopsMax: .count(1...UInt64(UInt32.max))
     case .diskMax: .bytes(UInt64(1) << 20...UInt64(1) << 62)
     case .diskFilesMax: .count(16...UInt64(UInt32.max))
-    case .netMin, .netMax, .netInMax: .rate
+    // A packet of full size takes 12 s at the least rate, and the kernel forgives what a class owes
+    // after 60 (HTB's mbuffer).
+    case .netMin, .netMax, .netInMax: .rate(1_000...1_000_000_000_000)
     case .netMode: .word(["routed", "shared", "none"])
     case .netPublish, .netPorts, .rawAllow: .list
     case .lease: .time
@@ -109,9 +114,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .netMode: .construction
     case .lease: .supervisor
     case .diskMax, .diskFilesMax: .quota
-    case .netWeight, .netMin, .netMax, .netInMax, .netPublish, .netPorts,
-      .rawAllow, .grantObserve, .grantNest, .grantNetAdmin:
-      .nothing
+    case .netWeight, .netMin, .netMax, .netInMax: .shaping
+    case .netPublish, .netPorts, .rawAllow, .grantObserve, .grantNest, .grantNetAdmin: .nothing
     }
   }
 

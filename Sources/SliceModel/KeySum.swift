@@ -40,8 +40,8 @@ extension Key {
   /// The smallest amount that `set` takes.
   var least: UInt64 {
     switch form {
-    case .count(let range), .bytes(let range), .cpu(let range): range.lowerBound
-    case .rate, .processors, .time, .word, .list, .flag: 8
+    case .count(let range), .bytes(let range), .rate(let range), .cpu(let range): range.lowerBound
+    case .processors, .time, .word, .list, .flag: 0
     }
   }
 
@@ -51,7 +51,8 @@ extension Key {
     case .count: .count(0...UInt64(Int64.max))
     case .bytes: .bytes(0...UInt64(1) << 62)
     case .cpu: .cpu(0...UInt64(1) << 32)
-    case .rate, .processors, .time, .word, .list, .flag: form
+    case .rate: .rate(0...UInt64(Int64.max))
+    case .processors, .time, .word, .list, .flag: form
     }
   }
 }

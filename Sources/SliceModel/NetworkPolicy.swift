@@ -5,6 +5,8 @@ public struct NetworkPolicy: Sendable, Hashable {
   public var allow: [AddressNetwork] = []
   /// Ports of the host that they may use.
   public var hostPorts: [TransportPort] = []
+  /// Names of the links to the world; none: those with a default route.
+  public var uplinks: [String] = []
 
   public init() {}
 

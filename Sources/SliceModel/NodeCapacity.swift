@@ -23,12 +23,18 @@ public struct NodeCapacity: Sendable, Hashable {
   public var pids: UInt64
   /// What the quotas of all slices may add up to; nil: anything.
   public var diskBytes: UInt64?
+  /// What all slices can send by each link to the world; nil: nobody knows.
+  public var bitsPerSecond: UInt64?
 
-  public init(millicores: UInt64, memoryBytes: UInt64, pids: UInt64, diskBytes: UInt64? = nil) {
+  public init(
+    millicores: UInt64, memoryBytes: UInt64, pids: UInt64, diskBytes: UInt64? = nil,
+    bitsPerSecond: UInt64? = nil
+  ) {
     self.millicores = millicores
     self.memoryBytes = memoryBytes
     self.pids = pids
     self.diskBytes = diskBytes
+    self.bitsPerSecond = bitsPerSecond
   }
 }
 
@@ -44,6 +50,8 @@ extension NodePolicy {
     public var pids: UInt64?
     /// Nil: quotas are not added up.
     public var disk: ByteSize?
+    /// By each link to the world. Nil: as much as the link can.
+    public var net: BitRate?
     public init() {}
   }
 
@@ -83,7 +91,7 @@ extension NodePolicy {
       millicores: min(total.cpu?.millicores ?? .max, processors - cpu),
       memoryBytes: mebibytes << 20,
       pids: total.pids.map { min($0, host.processIDs) } ?? host.processIDs / 4 * 3,
-      diskBytes: total.disk?.bytes)
+      diskBytes: total.disk?.bytes, bitsPerSecond: total.net?.bitsPerSecond)
   }
 
   private static func nothingLeft(

@@ -140,8 +140,8 @@ extension Settings.Value {
     case .bytes(let range):
       guard let size = ByteSize(text), range.contains(size.bytes) else { return nil }
       self = .bytes(size)
-    case .rate:
-      guard let rate = BitRate(text), rate.bitsPerSecond >= 8 else { return nil }
+    case .rate(let range):
+      guard let rate = BitRate(text), range.contains(rate.bitsPerSecond) else { return nil }
       self = .rate(rate)
     case .cpu(let range):
       guard let amount = CPUAmount(text), range.contains(amount.millicores) else { return nil }

@@ -66,7 +66,7 @@ extension Cgroup {
     let available = try controllers()
     return settings.keys.compactMap { key in
       switch key.enforcer {
-      case .construction, .supervisor, .quota: return nil
+      case .construction, .supervisor, .quota, .shaping: return nil
       case .nothing: return EnforcementGap(key, missing: "this version does not enforce it")
       case .controller(let name):
         guard available.contains(name) else {
