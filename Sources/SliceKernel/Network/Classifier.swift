@@ -86,6 +86,7 @@ public final class Classifier: Sendable {
     number: Int, owner: UInt32
   ) throws(SliceError) {
     var entry = ccl_slice()
+    entry.class = TrafficControl.handle(number: number)
     fill(&entry.mac, with: LinkAddress.slice(number))
     fill(&entry.host_mac, with: LinkAddress.host)
     entry.owner = owner

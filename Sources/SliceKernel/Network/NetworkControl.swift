@@ -156,6 +156,11 @@ public final class NetworkControl: Sendable {
     return true
   }
 
+  /// Whether a classifier's programs are on a link to the world.
+  public func hasClassifier(onUplink name: String) throws(SliceError) -> Bool {
+    try program(on: name, cnl_uplink_find) != nil
+  }
+
   /// Takes them off again. A link that is gone is fine.
   public func detachClassifier(fromUplink name: String) throws(SliceError) {
     let index = if_nametoindex(name)

@@ -348,6 +348,7 @@ public final class Node: Sendable {
       try cgroup.slices.unenforceable(spec.settings, device: device)
         + storage.gaps(spec.settings)
     }
+    gaps += environment.uplinks.gaps(spec.settings)
     if spec.settings.networkMode == .routed, let missing = environment.classifierGap {
       gaps.append(EnforcementGap(.netMode, missing: missing))
     }

@@ -6,7 +6,21 @@ import SliceModel
 extension Node {
   /// Judges `slice` against all others of the table, whose lock is held.
   func admission(beside slice: ManagedSlice, in table: [SliceName: ManagedSlice]) -> Admission {
-    Admission(capacity: capacity, others: table.values.filter { $0 !== slice }.map(\.holding))
+    Admission(
+      capacity: presentCapacity, others: table.values.filter { $0 !== slice }.map(\.holding))
+  }
+
+  /// With what the links to the world carry now.
+  public var presentCapacity: NodeCapacity {
+    var present = capacity
+    present.bitsPerSecond = environment.uplinks.bitsPerSecond
+    return present
+  }
+
+  /// Parts of the uplink that slices with these settings get when all of them send as much as they can.
+  public func networkShares(_ settings: [Settings]) -> [Double] {
+    let shape = TrafficShape(total: environment.uplinks.bitsPerSecond)
+    return shape.shares(settings.map { TrafficWish($0) })
   }
 
   /// Has a slice hold what a change will need, beside what it has, if there is room for it.
@@ -42,6 +56,6 @@ extension Node {
   /// What a user could still get.
   public func offers(owner: UInt32, within bounds: OwnerBounds?) -> [Admission.Offer] {
     let holdings = table.withLock { $0.values.map(\.holding) }
-    return Admission(capacity: capacity, others: holdings).offers(owner: owner, within: bounds)
+    return Admission(capacity: presentCapacity, others: holdings).offers(owner: owner, within: bounds)
   }
 }

@@ -79,10 +79,17 @@ extension Node {
       throw error
     }
     if reclaim != nil { try limits.apply(.memoryHigh, of: new.settings) }
+    do throws(SliceError) {
+      try environment.changeBandwidth(slice.record, to: new.settings, insteadOf: old.settings)
+    } catch {
+      try limits.apply(old.settings, insteadOf: new.settings, device: device)
+      throw error.within("change the bandwidth")
+    }
     guard new.restart != old.restart else { return reclaim }
     do throws(SystemError) {
       try InitCommand.restartPolicy(new.restart).send(to: slice.layout)
     } catch {
+      try environment.changeBandwidth(slice.record, to: old.settings, insteadOf: new.settings)
       try limits.apply(old.settings, insteadOf: new.settings, device: device)
       throw SliceError(error).within("change the restart policy")
     }

@@ -16,6 +16,7 @@ struct SliceEnvironment: Sendable {
   /// Nil where the kernel cannot run one; `classifierGap` says why.
   let classifier: Classifier?
   let classifierGap: String?
+  let uplinks: UplinkKeeper
   let hasIPv6: Bool
   private let confinement: Confinement
   private let sliceInit: SharedFD
@@ -32,6 +33,9 @@ struct SliceEnvironment: Sendable {
     self.storage = storage
     network = try NetworkControl()
     (classifier, classifierGap) = try Self.makeClassifier(layout, policy, network)
+    uplinks = try UplinkKeeper(
+      network: network, classifier: classifier, named: policy.network.uplinks,
+      total: policy.total.net?.bitsPerSecond, linkPrefix: Self.linkPrefix)
     hasIPv6 = Files.exists("/proc/sys/net/ipv6")
     confinement = try Confinement()
     (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
@@ -122,7 +126,27 @@ struct SliceEnvironment: Sendable {
     // Without a link the slice is about to end.
     let link = Self.linkName(record.number)
     guard let index = try network.attach(classifier, to: link) else { return }
+    uplinks.adopt(record.number, record.spec.settings)
+    try uplinks.setInbound(record.spec.settings, on: link, index: index)
     try admit(record, index: index)
+  }
+
+  /// Changes the bandwidth of a slice that runs, all or nothing.
+  func changeBandwidth(
+    _ record: SliceRecord, to new: Settings, insteadOf old: Settings
+  ) throws(SliceError) {
+    let link = Self.linkName(record.number)
+    let index = if_nametoindex(link)
+    // Without a link the slice is about to end.
+    guard new.networkMode != .none, index != 0 else { return }
+    try uplinks.set(record.number, new)
+    do throws(SliceError) {
+      guard new[.netInMax] != old[.netInMax] else { return }
+      try uplinks.setInbound(new, on: link, index: index)
+    } catch {
+      try uplinks.set(record.number, old)
+      throw error
+    }
   }
 
   // MARK: - Building
@@ -192,13 +216,18 @@ struct SliceEnvironment: Sendable {
         throw SliceError(.unenforceable, "this host cannot enforce net.mode (\(classifierGap))")
       }
       let link = Self.linkName(record.number)
-      undo.add("link \(link)") { [network, classifier] in
+      undo.add("link \(link)") { [network, classifier, uplinks] in
         try classifier?.dismiss(link)
         try network.deleteLink(link)
+        uplinks.remove(record.number)
       }
       let index = try network.createLink(
         link, in: namespace, addresses: addresses(record.number), gateways: gateways,
         number: record.number, classifier: classifier)
+      try uplinks.set(record.number, record.spec.settings)
+      if record.spec.settings[.netInMax] != nil {
+        try uplinks.setInbound(record.spec.settings, on: link, index: index)
+      }
       try admit(record, index: index)
     }
 
@@ -348,6 +377,7 @@ struct SliceEnvironment: Sendable {
         "link",
         {
           let link = Self.linkName(record.number)
+          uplinks.remove(record.number)
           try classifier?.dismiss(link)
           try network.deleteLink(link)
         }

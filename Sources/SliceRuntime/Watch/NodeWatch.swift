@@ -11,6 +11,9 @@ extension Node {
       examineMemory(slice)
     }
     try usage.start { [weak self] in self?.lookAround() }
+    try environment.uplinks.start { [notify] details in
+      notify(NodeEvent(slice: nil, owner: nil, kind: "uplink", by: nil, details: details))
+    }
   }
 
   /// Processors that the slice used of late, on average over some seconds; nil where that is not

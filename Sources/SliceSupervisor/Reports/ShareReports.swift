@@ -14,7 +14,12 @@ struct ShareReports: Sendable {
     func total(_ key: Key) -> UInt64 {
       competitors.reduce(0) { $0 + ($1.spec.settings.count(key) ?? 100) }
     }
-    let totals = Totals(cpuWeight: total(.cpuWeight), ioWeight: total(.ioWeight))
+    let senders = competitors.filter { $0.spec.settings.networkMode != .none }
+    let parts = node.networkShares(senders.map(\.spec.settings))
+    let totals = Totals(
+      cpuWeight: total(.cpuWeight), ioWeight: total(.ioWeight),
+      netShares: Dictionary(
+        zip(senders.map(\.number), parts), uniquingKeysWith: { first, _ in first }))
     // Made into text by the thread that has read it.
     let (slices, node) = node.use(of: records, tree: tree) { record, use in
       JSONObjectWriter.object { json in
@@ -45,6 +50,8 @@ struct ShareReports: Sendable {
   private struct Totals: Sendable {
     var cpuWeight: UInt64 = 0
     var ioWeight: UInt64 = 0
+    /// By the number of the slice.
+    var netShares: [Int: Double] = [:]
   }
 
   private func write(
@@ -86,9 +93,10 @@ struct ShareReports: Sendable {
     }
     json.object("net") {
       $0.member("weight", weight(.netWeight))
-      $0.member("share", nil as Double?)
+      $0.member("share", totals.netShares[record.number])
       $0.member("minBitsPerSecond", settings.rate(.netMin)?.bitsPerSecond)
       $0.member("maxBitsPerSecond", settings.rate(.netMax)?.bitsPerSecond)
+      $0.member("inMaxBitsPerSecond", settings.rate(.netInMax)?.bitsPerSecond)
       use.link.write(to: &$0)
     }
     json.object("pressure") { use.cgroup.writePressure(to: &$0) }
@@ -117,7 +125,10 @@ struct ShareReports: Sendable {
       $0.member("current", use.cgroup.processes)
     }
     json.object("io") { use.cgroup.writeStorage(to: &$0) }
-    json.object("net") { use.link.write(to: &$0) }
+    json.object("net") {
+      $0.member("maxBitsPerSecond", node.presentCapacity.bitsPerSecond)
+      use.link.write(to: &$0)
+    }
     json.object("pressure") { use.cgroup.writePressure(to: &$0) }
   }
 
