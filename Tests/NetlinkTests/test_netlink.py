@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import struct
@@ -800,6 +801,169 @@ def test_classifier_can_be_tried():
     os.close(passing)
 
 
+# --- Bandwidth (cnetlink_shape.h)
+
+class Root(c.Structure):
+    _fields_ = [("owner", c.c_int), ("handle", c.c_uint32), ("kind", c.c_char * 16)]
+
+
+class Class(c.Structure):
+    _fields_ = [("minor", c.c_uint32), ("rate", c.c_uint64), ("ceil", c.c_uint64),
+                ("burst", c.c_uint64), ("cburst", c.c_uint64), ("quantum", c.c_uint32),
+                ("queue", c.c_uint32), ("packet", c.c_uint32), ("fresh", c.c_bool)]
+
+
+class Bucket(c.Structure):
+    _fields_ = [("rate", c.c_uint64), ("burst", c.c_uint32), ("queue", c.c_uint32)]
+
+
+NONE, DEFAULT, OURS, OTHER = range(4)
+
+
+def root_of(index):
+    found = Root()
+    call("cnl_root_find", context, index, c.byref(found))
+    return found.owner
+
+
+def shaped(minor, rate=1, ceil=12_500_000, queue=65_536, fresh=False):
+    return Class(minor, rate, ceil, 3028, 250_000, 1600, queue if minor > 1 else 0, 1514, fresh)
+
+
+def set_classes(index, *classes):
+    call("cnl_classes_set", context, index, (Class * len(classes))(*classes),
+         c.c_size_t(len(classes)))
+
+
+def qdiscs():
+    return json.loads(subprocess.run(["tc", "-j", "qdisc", "show", "dev", "up0"], check=True,
+                                     capture_output=True).stdout)
+
+
+def classes():
+    """What tc(8) tells of each class, by handle: a text, for it knows no JSON for all kinds."""
+    text = subprocess.run(["tc", "class", "show", "dev", "up0"], check=True, capture_output=True,
+                          text=True).stdout
+    lines = [line.split(None, 3) for line in text.splitlines() if line.startswith("class htb")]
+    return {line[2]: line[3] for line in lines}
+
+
+@contextlib.contextmanager
+def uplink():
+    """A link of the host's; gives its index."""
+    run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1")
+    try:
+        yield socket.if_nametoindex("up0")
+    finally:
+        run("ip", "link", "delete", "up0")
+
+
+def test_tree_of_classes():
+    with uplink() as index:
+        assert root_of(index) == NONE
+        call("cnl_tree_create", context, index)
+        assert root_of(index) == OURS
+        call("cnl_tree_create", context, index)
+        set_classes(index, shaped(1), *[shaped(minor) for minor in range(2, 42)])
+        first = classes()
+        assert len(first) == 41
+        assert first["736c:29"].startswith("parent 736c:1") and first["736c:1"].startswith("root")
+        leaves = [one for one in qdiscs() if one["kind"] == "tbf"]
+        assert len(leaves) == 40 and len({one["parent"] for one in leaves}) == 40
+        # The same again changes them, leaf and all; a fresh one is made anew.
+        set_classes(index, shaped(2, ceil=2_500_000, queue=32_768))
+        set_classes(index, shaped(3, rate=1_250_000, fresh=True), shaped(3, rate=2_500_000))
+        again = classes()
+
+        def leaf(all_of_them, handle):
+            return re.search(r"leaf (\w+):", all_of_them[handle])[1]
+
+        assert len(again) == 41 and "ceil 20Mbit" in again["736c:2"]
+        assert "rate 20Mbit" in again["736c:3"]
+        assert leaf(again, "736c:2") == leaf(first, "736c:2")
+        assert leaf(again, "736c:3") != leaf(first, "736c:3")
+        assert len([one for one in qdiscs() if one["kind"] == "tbf"]) == 40
+        for wrong in shaped(0), shaped(65_536), shaped(2, rate=0), shaped(2, ceil=0):
+            raises(errno.EINVAL, set_classes, index, wrong)
+        # Beyond 32 bits of bytes a second.
+        set_classes(index, shaped(4, ceil=125_000_000_000))
+        assert "ceil 1Tbit" in classes()["736c:4"]
+        call("cnl_tree_remove", context, index)
+        call("cnl_tree_remove", context, index)
+        assert root_of(index) == NONE
+        call("cnl_tree_remove", context, 99999)
+        raises(errno.ENODEV, root_of, 99999)
+        raises(errno.ENODEV, set_classes, 99999, shaped(2))
+
+
+def test_tree_leaves_what_an_administrator_has_made():
+    with uplink() as index:
+        for kind in ["pfifo", "limit", "50"], ["htb"], ["handle", "736c:", "pfifo"]:
+            run("tc", "qdisc", "replace", "dev", "up0", "root", *kind)
+            assert root_of(index) == OTHER
+            raises(errno.EEXIST, call, "cnl_tree_create", context, index)
+            if "736c:" not in kind:
+                call("cnl_tree_remove", context, index)
+            assert root_of(index) == OTHER
+            run("tc", "qdisc", "delete", "dev", "up0", "root")
+
+
+def test_bucket_comes_changes_and_goes():
+    with uplink() as index:
+        for rate in 125_000, 62_500_000:
+            call("cnl_bucket_set", context, index, c.byref(Bucket(rate, 3028, 32_768)))
+            one, = [one for one in qdiscs() if one["kind"] == "tbf"]
+            assert one["handle"] == "736c:" and one["options"]["rate"] == rate
+        for _ in range(2):
+            call("cnl_bucket_set", context, index, None)
+        assert root_of(index) == NONE
+        raises(errno.ENODEV, call, "cnl_bucket_set", context, 99999,
+               c.byref(Bucket(1000, 3028, 32_768)))
+
+
+def test_shaping_can_be_tried_and_links_without_hardware_have_no_speed():
+    with namespace(ipv6=False) as made:
+        call("cnl_shape_try", c.byref(made))
+    with uplink():
+        shim.cnl_link_speed.restype = c.c_uint64
+        assert shim.cnl_link_speed(context, b"up0") == 0
+        assert shim.cnl_link_speed(context, b"nowhere") == 0
+
+
+def test_watch_tells_of_uplinks_and_not_of_slices():
+    watch, error = c.c_void_p(), Error()
+    call("cnl_watch_open", c.byref(watch))
+
+    def told(milliseconds=300):
+        """Whether anything is told of until it is quiet."""
+        found = False
+        while (result := shim.cnl_watch_wait(watch, b"sl-", milliseconds, c.byref(error))) > 0:
+            found = True
+        assert result == 0, error
+        return found
+
+    try:
+        with pools():
+            told()
+            with slice_network(7):
+                # Each of its messages wakes the sleeper once at most.
+                assert not any(told(20) for _ in range(20))
+            assert not any(told(20) for _ in range(20))
+        told()
+        with uplink():
+            assert told()
+            run("ip", "link", "set", "up0", "up")
+            assert told()
+            run("ip", "route", "add", "default", "dev", "up0")
+            assert told()
+            run("ip", "route", "add", "192.0.2.0/24", "dev", "up0")
+            assert not told()
+        assert told()
+    finally:
+        shim.cnl_watch_close(watch)
+        shim.cnl_watch_close(None)
+
+
 # --- Running
 
 def benchmark():
@@ -839,6 +1003,35 @@ def benchmark():
               f"all gone after {(time.perf_counter() - start) * 1000:.0f} ms")
 
 
+def benchmark_classes():
+    """What one class costs beside many; medians in microseconds."""
+    print("bandwidth")
+    with uplink() as index:
+        call("cnl_tree_create", context, index)
+        set_classes(index, shaped(1))
+
+        def timed(*changes):
+            start = time.perf_counter()
+            set_classes(index, *changes)
+            return (time.perf_counter() - start) * 1e6
+
+        def middle(values):
+            return sorted(values)[len(values) // 2]
+
+        present = 0
+        for wanted in 0, 1000, 5000, 10_000:
+            while present < wanted:
+                set_classes(index, *[shaped(present + i) for i in range(2, 10)])
+                present += 8
+            extra = range(present + 2, present + 52)
+            make = middle([timed(shaped(minor)) for minor in extra])
+            change = middle([timed(shaped(minor, ceil=2_500_000)) for minor in extra])
+            whole = middle([timed(shaped(minor, fresh=True)) for minor in extra])
+            present += 50
+            print(f"  {wanted} classes present: make {make:.0f}, change {change:.0f}, "
+                  f"make anew {whole:.0f} us")
+
+
 def main():
     global shim
     assert os.geteuid() == 0, "must be root"
@@ -852,7 +1045,8 @@ def main():
     previous = Forwarding()
     call("cnl_forwarding_enable", context, c.c_bool(True), c.byref(previous))
     if "--benchmark" in sys.argv:
-        return benchmark()
+        benchmark()
+        return benchmark_classes()
     passed, failed = 0, 0
     for name, test in [item for item in globals().items() if item[0].startswith("test_")]:
         before = os.readlink("/proc/thread-self/ns/net")
