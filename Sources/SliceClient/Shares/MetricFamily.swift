@@ -49,6 +49,19 @@ struct MetricFamily: Sendable {
         "Part of the disk's bandwidth that the weight stands for among the slices that run now."),
       gauge("slice_disk_max_bytes", "disk", "maxBytes", "Ceiling of the slice's own storage."),
       gauge("slice_disk_used_bytes", "disk", "usedBytes", "Use of the slice's own storage."),
+      gauge("slice_net_weight", "net", "weight", "Weight of the slice where the uplink is short."),
+      gauge(
+        "slice_net_share_ratio", "net", "share",
+        "Part of the uplink that the slice gets when all that run now send as much as they can."),
+      rate(
+        "slice_net_min_bytes_per_second", "minBitsPerSecond",
+        "What the slice can always send by the uplink."),
+      rate(
+        "slice_net_max_bytes_per_second", "maxBitsPerSecond",
+        "Ceiling of what it sends by the uplink."),
+      rate(
+        "slice_net_receive_max_bytes_per_second", "inMaxBitsPerSecond",
+        "Ceiling of what it receives."),
     ] + use("slice", "the slice")
 
   static let ofNode: [MetricFamily] =
@@ -61,6 +74,9 @@ struct MetricFamily: Sendable {
       gauge("slices_node_memory_host_bytes", "memory", "totalBytes", "Memory of the host."),
       gauge("slices_node_memory_max_bytes", "memory", "maxBytes", "Ceiling of all slices' memory."),
       gauge("slices_node_pids_max", "pids", "max", "Ceiling of all slices' processes and threads."),
+      rate(
+        "slices_node_net_max_bytes_per_second", "maxBitsPerSecond",
+        "Ceiling of what all slices send by an uplink."),
     ] + use("slices_node", "all slices together")
 
   /// What is counted for one slice and for all.
@@ -108,6 +124,12 @@ struct MetricFamily: Sendable {
   ) -> MetricFamily {
     MetricFamily(
       name: name, kind: .gauge, help: help, figures: [Figure { $0[group][key].number }])
+  }
+
+  private static func rate(_ name: String, _ key: String, _ help: String) -> MetricFamily {
+    MetricFamily(
+      name: name, kind: .gauge, help: help,
+      figures: [Figure { $0["net"][key].number.map { $0 / 8 } }])
   }
 
   private static func counter(

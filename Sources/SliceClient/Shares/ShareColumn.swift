@@ -22,6 +22,7 @@ struct ShareColumn: Sendable {
     number("READ", rank: 9, "io", "readBytes", Figure.bytes),
     number("WRITTEN", short: "WRITE", rank: 9, "io", "writtenBytes", Figure.bytes),
     disk, maximumDisk,
+    number("NET SHARE", short: "NET", rank: 18, "net", "share", Figure.percent),
     number("SENT", rank: 10, "net", "sentBytes", Figure.bytes),
     number("RECEIVED", short: "RECV", rank: 10, "net", "receivedBytes", Figure.bytes),
     dropped, pressure,

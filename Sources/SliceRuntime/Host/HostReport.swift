@@ -36,7 +36,7 @@ public enum HostReport {
   public static func findings(state: String = NodeLayout().state) -> [HostFinding] {
     [kernel(), userNamespaces(), seccomp(), overlay(), storage(state), quotas(state)]
       + controlGroups(state)
-      + [pressure(), ipv6(), uplink(), classifier(), networkTrial()].compactMap { $0 }
+      + [pressure(), ipv6(), uplink(), classifier(), bandwidth(), networkTrial()].compactMap { $0 }
   }
 
   // MARK: - What every slice needs
@@ -247,6 +247,41 @@ public enum HostReport {
         "slices cannot be held to their own addresses, and get no link: \(error.message)",
         remedy: "modprobe -a cls_bpf sch_ingress, or --set net.mode=none")
     }
+  }
+
+  /// Tries a tree of classes in a namespace of its own, and looks at who queues on the links with a
+  /// default route. Root only.
+  private static func bandwidth() -> HostFinding? {
+    guard geteuid() == 0 else { return nil }
+    let title = "bandwidth"
+    do {
+      try TrafficControl.requireSupport()
+    } catch {
+      return HostFinding(
+        title, .limited,
+        "net.weight, net.min, net.max and net.in.max are refused: \(error.message)",
+        remedy: UplinkKeeper.modules)
+    }
+    // What can't be asked is no finding of this kind.
+    guard let control = try? TrafficControl(), let links = try? NetworkControl().uplinks() else {
+      return nil
+    }
+    var speeds: [String] = []
+    for (name, _, _) in links {
+      let index = if_nametoindex(name)
+      if case .foreign(let kind) = try? control.root(of: name, index: index) {
+        return HostFinding(
+          title, .limited,
+          "\(name) has a qdisc of its own, \(kind): net.weight, net.min and net.max are refused",
+          remedy: "tc qdisc del dev \(name) root")
+      }
+      let speed = control.speed(of: name).map { BitRate(bitsPerSecond: $0) }
+      speeds.append(
+        speed.map { "\(name) sends \($0)bit/s" }
+          ?? "\(name) doesn't tell its speed: net.min needs net in [total] of node.toml")
+    }
+    return HostFinding(
+      title, .ok, (["rates and shares hold"] + speeds).joined(separator: "; "))
   }
 
   /// Builds a network namespace and the address translation inside it. Root only; moves the calling

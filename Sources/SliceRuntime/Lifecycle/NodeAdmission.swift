@@ -56,6 +56,7 @@ extension Node {
   /// What a user could still get.
   public func offers(owner: UInt32, within bounds: OwnerBounds?) -> [Admission.Offer] {
     let holdings = table.withLock { $0.values.map(\.holding) }
-    return Admission(capacity: presentCapacity, others: holdings).offers(owner: owner, within: bounds)
+    return Admission(capacity: presentCapacity, others: holdings)
+      .offers(owner: owner, within: bounds)
   }
 }
