@@ -18,13 +18,14 @@
 
 // The namespaces that a user namespace counts (namespaces(7), /proc/sys/user).
 static const char *const counted[] = {
-    "/proc/sys/user/max_user_namespaces",   "/proc/sys/user/max_mnt_namespaces",
-    "/proc/sys/user/max_pid_namespaces",    "/proc/sys/user/max_net_namespaces",
-    "/proc/sys/user/max_uts_namespaces",    "/proc/sys/user/max_ipc_namespaces",
-    "/proc/sys/user/max_cgroup_namespaces", "/proc/sys/user/max_time_namespaces",
+    "sys/user/max_user_namespaces",   "sys/user/max_mnt_namespaces",
+    "sys/user/max_pid_namespaces",    "sys/user/max_net_namespaces",
+    "sys/user/max_uts_namespaces",    "sys/user/max_ipc_namespaces",
+    "sys/user/max_cgroup_namespaces", "sys/user/max_time_namespaces",
 };
 
 struct holder {
+    int procfs;
     int ready; // write end: one int, 0 or errno
     int hold;  // read end: the child lives until it is closed
 };
@@ -35,7 +36,7 @@ static void holder_main(void *pointer) {
     // Should the parent be killed meanwhile, nothing may stay behind.
     int error = (int)-raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     for (unsigned i = 0; i < sizeof counted / sizeof *counted && !error; i++) {
-        long file = raw(SYS_openat, AT_FDCWD, counted[i], O_WRONLY | O_CLOEXEC);
+        long file = raw(SYS_openat, holder->procfs, counted[i], O_WRONLY | O_CLOEXEC);
         if (file == -ENOENT)
             continue; // this kernel has no namespaces of that kind
         long written = file < 0 ? file : raw(SYS_write, file, "0", 1);
@@ -87,13 +88,13 @@ static int adopt(pid_t pid, int ready, uint32_t first, uint32_t count, int *desc
     return *descriptor < 0 ? errno : 0;
 }
 
-static int with_pipes(uint32_t first, uint32_t count, int ready[2], int hold[2], int *descriptor,
-                      const char **step) {
+static int with_pipes(int procfs, uint32_t first, uint32_t count, int ready[2], int hold[2],
+                      int *descriptor, const char **step) {
     *step = "mmap(stack)";
     void *stack = clone_stack_map();
     if (!stack)
         return errno;
-    struct holder holder = {.ready = ready[1], .hold = hold[0]};
+    struct holder holder = {.procfs = procfs, .ready = ready[1], .hold = hold[0]};
     struct clone_args arguments = {
         .flags = CLONE_VM | CLONE_CLEAR_SIGHAND | CLONE_NEWUSER,
         .exit_signal = SIGCHLD,
@@ -114,7 +115,8 @@ static int with_pipes(uint32_t first, uint32_t count, int ready[2], int hold[2],
     return error;
 }
 
-int launch_user_namespace(uint32_t first, uint32_t count, int *descriptor, const char **step) {
+int launch_user_namespace(
+    int procfs, uint32_t first, uint32_t count, int *descriptor, const char **step) {
     int ready[2], hold[2];
     *descriptor = -1;
     *step = "pipe2";
@@ -129,7 +131,7 @@ int launch_user_namespace(uint32_t first, uint32_t count, int *descriptor, const
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = with_pipes(first, count, ready, hold, descriptor, step);
+    int error = with_pipes(procfs, first, count, ready, hold, descriptor, step);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(ready[0]);
     close(ready[1]);

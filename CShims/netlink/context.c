@@ -7,10 +7,10 @@
 static int fill(struct cnl_context *context, struct cnl_error *error) {
     context->rtnetlink = cnl_socket(NETLINK_ROUTE, error);
     if (context->rtnetlink < 0) return context->rtnetlink;
-    int result = cnl_sysctl_open(&context->ipv4, CNL_SYSCTL_IPV4, error);
+    int result = cnl_sysctl_open(&context->ipv4, -1, CNL_SYSCTL_IPV4, error);
     if (result < 0) return result;
     struct cnl_error failure;
-    result = cnl_sysctl_open(&context->ipv6, CNL_SYSCTL_IPV6, &failure);
+    result = cnl_sysctl_open(&context->ipv6, -1, CNL_SYSCTL_IPV6, &failure);
     if (result == -ENOENT) return 0;
     if (result < 0 && error) *error = failure;
     return result;

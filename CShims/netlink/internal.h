@@ -79,14 +79,16 @@ int cnl_dump(
 
 // A directory below /proc/sys. One below net/ stays with the network namespace of the thread that
 // opened it. Finding that one is where a path gets slow with many namespaces: each has its own
-// entry under the same name, which the kernel searches one by one. So it is done once.
+// entry under the same name, which the kernel searches one by one (proc_sys_compare() in its
+// fs/proc/proc_sysctl.c). So it is done once, and for a new namespace through a procfs of its own.
 struct cnl_sysctls {
     int directory;
     const char *name;
 };
 
-// ENOENT for IPv6: the kernel has none.
-int cnl_sysctl_open(struct cnl_sysctls *sysctls, const char *name, struct cnl_error *error);
+// `procfs`: the root of one, or -1 for /proc. ENOENT for IPv6: the kernel has none.
+int cnl_sysctl_open(
+    struct cnl_sysctls *sysctls, int procfs, const char *name, struct cnl_error *error);
 void cnl_sysctl_close(struct cnl_sysctls *sysctls);
 int cnl_sysctl_write(
     const struct cnl_sysctls *sysctls, const char *path, const char *value,
@@ -124,6 +126,15 @@ void cnl_prefix_mask(uint8_t mask[16], unsigned length);
 
 // EINVAL unless it is a pool as struct cnl_pool describes.
 int cnl_check_pool(const struct cnl_pool *pool, struct cnl_error *error);
+
+// --- classify.c
+
+// Puts the qdisc and both filters of a slice's link into a batch.
+void cnl_classifier_add(
+    struct cnl_batch *batch, int index, const struct cnl_classifier *classifier);
+// Runs a batch with filters in it: EOPNOTSUPP where the kernel has no clsact or no BPF filter.
+int cnl_classifier_run(
+    int rtnetlink, struct cnl_batch *batch, const char *name, struct cnl_error *error);
 
 // --- links.c
 

@@ -68,19 +68,19 @@ static int write_sysctls(
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static int configure_ipv4(struct cnl_error *error) {
+static int configure_ipv4(int procfs, struct cnl_error *error) {
     struct cnl_sysctls sysctls;
-    int result = cnl_sysctl_open(&sysctls, CNL_SYSCTL_IPV4, error);
+    int result = cnl_sysctl_open(&sysctls, procfs, CNL_SYSCTL_IPV4, error);
     if (result < 0) return result;
     result = write_sysctls(&sysctls, ipv4_sysctls, COUNT(ipv4_sysctls), error);
     cnl_sysctl_close(&sysctls);
     return result;
 }
 
-static int configure_ipv6(bool wanted, struct cnl_error *error) {
+static int configure_ipv6(int procfs, bool wanted, struct cnl_error *error) {
     struct cnl_sysctls sysctls;
     struct cnl_error failure;
-    int result = cnl_sysctl_open(&sysctls, CNL_SYSCTL_IPV6, &failure);
+    int result = cnl_sysctl_open(&sysctls, procfs, CNL_SYSCTL_IPV6, &failure);
     if (result == -ENOENT && !wanted) return 0;
     if (result == -ENOENT)
         return cnl_fail(error, EAFNOSUPPORT, "enable IPv6", "the kernel has no IPv6");
@@ -107,7 +107,8 @@ static int raise_loopback(int rtnetlink, struct cnl_error *error) {
 
 struct work {
     int enter; // descriptor of the namespace to enter; -1: make one
-    bool ipv6; // only when making one
+    int procfs; // only when making one, as `ipv6`
+    bool ipv6;
     struct cnl_namespace namespace;
     int result;
     struct cnl_error *error;
@@ -121,8 +122,8 @@ static int create(struct work *work) {
     namespace->netns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     if (namespace->netns < 0)
         return cnl_fail(work->error, errno, "open network namespace", "/proc/thread-self/ns/net");
-    int result = configure_ipv4(work->error);
-    if (result == 0) result = configure_ipv6(work->ipv6, work->error);
+    int result = configure_ipv4(work->procfs, work->error);
+    if (result == 0) result = configure_ipv6(work->procfs, work->ipv6, work->error);
     if (result < 0) return result;
     namespace->rtnetlink = cnl_socket(NETLINK_ROUTE, work->error);
     if (namespace->rtnetlink < 0) return namespace->rtnetlink;
@@ -174,8 +175,9 @@ static int run(struct work *work, struct cnl_namespace *namespace) {
 
 // --- Interface
 
-int cnl_namespace_create(bool ipv6, struct cnl_namespace *namespace, struct cnl_error *error) {
-    struct work work = {.enter = -1, .ipv6 = ipv6, .error = error};
+int cnl_namespace_create(
+    int procfs, bool ipv6, struct cnl_namespace *namespace, struct cnl_error *error) {
+    struct work work = {.enter = -1, .procfs = procfs, .ipv6 = ipv6, .error = error};
     return run(&work, namespace);
 }
 

@@ -9,14 +9,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROOT "/proc/sys/"
+#define PROC "/proc/"
+#define ROOT PROC "sys/"
 #define PATH_SIZE 128
 
-int cnl_sysctl_open(struct cnl_sysctls *sysctls, const char *name, struct cnl_error *error) {
+int cnl_sysctl_open(
+    struct cnl_sysctls *sysctls, int procfs, const char *name, struct cnl_error *error) {
     char path[PATH_SIZE];
     snprintf(path, sizeof path, ROOT "%s", name);
     sysctls->name = name;
-    sysctls->directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    // With an absolute path the directory doesn't count.
+    sysctls->directory = openat(
+        procfs, procfs < 0 ? path : path + strlen(PROC), O_PATH | O_DIRECTORY | O_CLOEXEC);
     return sysctls->directory < 0 ? cnl_fail(error, errno, "open sysctls", "%s", path) : 0;
 }
 

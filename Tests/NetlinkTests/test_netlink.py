@@ -143,7 +143,7 @@ def address6(number):
 @contextlib.contextmanager
 def namespace(ipv6=True):
     made = Namespace()
-    call("cnl_namespace_create", c.c_bool(ipv6), c.byref(made))
+    call("cnl_namespace_create", -1, c.c_bool(ipv6), c.byref(made))
     try:
         yield made
     finally:
@@ -381,7 +381,7 @@ def test_failure_leaves_the_caller_where_it_was():
         try:
             assert libc.unshare(0x10000000) == 0
             limit.write_text("0")
-            failure = raises(errno.ENOSPC, call, "cnl_namespace_create", c.c_bool(True),
+            failure = raises(errno.ENOSPC, call, "cnl_namespace_create", -1, c.c_bool(True),
                              c.byref(made))
             assert failure.operation == "create network namespace"
             assert (made.netns, made.rtnetlink) == (-1, -1)
@@ -970,7 +970,7 @@ def benchmark():
     """Milliseconds for one slice's network with 0 and with 500 there."""
     def build(number):
         made, start = Namespace(), time.perf_counter()
-        call("cnl_namespace_create", c.c_bool(True), c.byref(made))
+        call("cnl_namespace_create", -1, c.c_bool(True), c.byref(made))
         middle = time.perf_counter()
         call("cnl_link_create", context, c.byref(made), c.byref(link(number)), None)
         return made, (middle - start) * 1000, (time.perf_counter() - middle) * 1000

@@ -36,6 +36,9 @@ int kernel_clone_mount(int directory, const char *path, int recursive);
 // owners of its files through that namespace (mount_setattr(2)); `recursive` as above.
 int kernel_set_mount_attributes(int mount, uint64_t attributes, int user_namespace, int recursive);
 
+// The root of a new procfs that is mounted nowhere (fsmount(2)).
+int kernel_make_procfs(void);
+
 int kernel_pidfd_open(pid_t pid);
 int kernel_pidfd_signal(int pidfd, int signal);
 // Waits for a child by pidfd. `code` receives CLD_EXITED, CLD_KILLED or CLD_DUMPED, `status` the

@@ -151,7 +151,10 @@ int launch_run(const struct launch_plan *plan, int timeout_ms, struct launch_res
 
 // Makes a user namespace in which id n is id first + n of the caller's, for n below count, and in
 // which no further namespace of any kind can be made. `descriptor` receives it, close-on-exec.
+// `procfs` is the root of one in which nobody has looked up sysctls of other user namespaces, among
+// which the kernel would search one by one.
 // Returns 0 or errno; `step` then names the call that failed (static text).
-int launch_user_namespace(uint32_t first, uint32_t count, int *descriptor, const char **step);
+int launch_user_namespace(
+    int procfs, uint32_t first, uint32_t count, int *descriptor, const char **step);
 
 #endif

@@ -58,9 +58,12 @@ struct cnl_namespace {
 
 // A new network namespace owned by the caller's user namespace, with `lo` up and the sysctls of
 // namespace.c; without `ipv6` the protocol is disabled inside. It is made by a short-lived thread
-// of its own, so that no thread of the caller's can be left in the wrong one.
+// of its own, so that no thread of the caller's can be left in the wrong one. `procfs` is the root of
+// one in which nobody has looked up sysctls of other namespaces, which would make it the slower the
+// more of them there are; -1: /proc.
 // EAFNOSUPPORT: `ipv6` asked for on a kernel without it. ENOSPC: user.max_net_namespaces reached.
-int cnl_namespace_create(bool ipv6, struct cnl_namespace *namespace, struct cnl_error *error);
+int cnl_namespace_create(
+    int procfs, bool ipv6, struct cnl_namespace *namespace, struct cnl_error *error);
 
 // The same handle for a namespace that exists (`/proc/PID/ns/net`). `netns` stays the caller's:
 // the handle holds a duplicate.

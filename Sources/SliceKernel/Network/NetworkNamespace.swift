@@ -9,9 +9,15 @@ public final class NetworkNamespace: Sendable {
   public let descriptor: SharedFD
   private let routing: OwnedFD
 
-  public init(ipv6: Bool) throws(SliceError) {
+  /// - Parameter procfs: one for several namespaces; nil: one of its own.
+  public init(ipv6: Bool, through procfs: Procfs? = nil) throws(SliceError) {
+    let procfs = try reporting("make a network namespace") { () throws(SystemError) in
+      if let procfs { procfs } else { try Procfs() }
+    }
     var made = cnl_namespace()
-    try network("make a network namespace") { cnl_namespace_create(ipv6, &made, $0) }
+    try network("make a network namespace") {
+      cnl_namespace_create(procfs.root.rawValue, ipv6, &made, $0)
+    }
     descriptor = SharedFD(OwnedFD(adopting: made.netns), label: "network namespace")
     routing = OwnedFD(adopting: made.rtnetlink)
   }
