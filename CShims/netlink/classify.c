@@ -63,8 +63,7 @@ static bool is_absent(int result) {
     return result == -EINVAL || result == -ENOENT || result == -ENODEV;
 }
 
-// The qdisc and both filters, which are in the batch.
-static int attach(
+int cnl_classifier_run(
     int rtnetlink, struct cnl_batch *batch, const char *name, struct cnl_error *error) {
     struct cnl_error failure;
     int result = cnl_batch_run(rtnetlink, batch, name, NULL, NULL, &failure);
@@ -75,14 +74,19 @@ static int attach(
     return -failure.error;
 }
 
+void cnl_classifier_add(
+    struct cnl_batch *batch, int index, const struct cnl_classifier *classifier) {
+    add_qdisc(batch, index);
+    add_filter(batch, index, on_link, TC_H_MIN_INGRESS, classifier->from_slice, "from_slice");
+    add_filter(batch, index, on_link, TC_H_MIN_EGRESS, classifier->to_slice, "to_slice");
+}
+
 static int attach_to_link(
     int rtnetlink, int index, const char *name, const struct cnl_classifier *classifier,
     struct cnl_error *error) {
     struct cnl_batch batch = {0};
-    add_qdisc(&batch, index);
-    add_filter(&batch, index, on_link, TC_H_MIN_INGRESS, classifier->from_slice, "from_slice");
-    add_filter(&batch, index, on_link, TC_H_MIN_EGRESS, classifier->to_slice, "to_slice");
-    return attach(rtnetlink, &batch, name, error);
+    cnl_classifier_add(&batch, index, classifier);
+    return cnl_classifier_run(rtnetlink, &batch, name, error);
 }
 
 int cnl_classifier_attach(
@@ -109,7 +113,7 @@ int cnl_uplink_attach(
     add_qdisc(&batch, index);
     add_filter(&batch, index, on_uplink, TC_H_MIN_INGRESS, classifier->from_uplink, "from_uplink");
     add_filter(&batch, index, on_uplink, TC_H_MIN_EGRESS, classifier->to_uplink, "to_uplink");
-    return attach(context->rtnetlink, &batch, name, error);
+    return cnl_classifier_run(context->rtnetlink, &batch, name, error);
 }
 
 int cnl_uplink_detach(struct cnl_context *context, int index, struct cnl_error *error) {

@@ -1,12 +1,15 @@
-// Making one slice's link. Eight requests to the kernel, whatever the number of links:
-//   host:  make the pair
-//   host:  ask for the two indices
-//   host:  classifier
-//   host:  settings, up, neighbours and routes
-//   slice: up, addresses, neighbours, default routes
-//   both:  wait until the ends carry packets and the slice takes those to its IPv6 address
-// Each but the first relies on the one before, and route netlink goes on after a failure: one
-// batch for all would go on with the link of another where the name is taken.
+// Making one slice's link. Four requests to the kernel, whatever the number of links:
+//   host:  make the pair, which tells the two indices (before Linux 6.2 they are asked for)
+//   host:  settings, classifier, up, neighbours and routes
+//   slice: up, addresses, neighbours, default routes; is it usable?
+//   host:  is it usable?
+// The last are repeated until the answer is yes. Each but the first relies on the one before, and
+// route netlink goes on after a failure: one batch for all would go on with the link of another where
+// the name is taken. Nothing passes before the third, whatever became of the second: an end that is up
+// carries nothing while the other is down.
+//
+// The host's end comes up first, because of IPv6: when it gets its carrier the kernel goes through all
+// its routes once, and a second time if it was usable at once (addrconf_notify() in net/ipv6/addrconf.c).
 
 #include "internal.h"
 
@@ -109,8 +112,8 @@ static void put_peer(
 static void add_pair(struct cnl_batch *batch, const struct cnl_link *link, int netns) {
     struct ifinfomsg header = {.ifi_flags = IFF_NOARP, .ifi_change = IFF_NOARP};
     struct nl_msg *message = cnl_batch_add(
-        batch, "create link pair", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &header,
-        sizeof header);
+        batch, "create link pair", RTM_NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK | NLM_F_ECHO, &header, sizeof header);
     put_device(batch, message, link->name, link->mtu, link->host_mac);
     struct nlattr *info = cnl_nest_start(batch, message, IFLA_LINKINFO);
     cnl_put_string(batch, message, IFLA_INFO_KIND, "veth");
@@ -131,28 +134,34 @@ static void read_state(const struct nlmsghdr *reply, void *argument) {
     if (attributes[IFLA_OPERSTATE]) state->operstate = nla_get_u8(attributes[IFLA_OPERSTATE]);
 }
 
-static int create_pair(
-    struct cnl_context *context, const struct cnl_namespace *namespace,
-    const struct cnl_link *link, struct cnl_error *error) {
-    struct cnl_batch batch = {0};
-    add_pair(&batch, link, namespace->netns);
-    return cnl_batch_run(context->rtnetlink, &batch, link->name, NULL, NULL, error);
+// Answered with a state. A link with an index needs no name.
+static void add_look(struct cnl_batch *batch, int index, const char *name) {
+    struct ifinfomsg header = {.ifi_index = index};
+    struct nl_msg *message =
+        cnl_batch_add(batch, "look up link", RTM_GETLINK, 0, &header, sizeof header);
+    if (index == 0) cnl_put_string(batch, message, IFLA_IFNAME, name);
 }
 
-static int look_up(
-    int rtnetlink, int index, const char *name, struct state *state, struct cnl_error *error) {
-    const char *operation = "look up link";
-    struct ifinfomsg header = {.ifi_index = index};
-    struct cnl_batch batch = {0};
-    struct nl_msg *message =
-        cnl_batch_add(&batch, operation, RTM_GETLINK, 0, &header, sizeof header);
-    if (index == 0) cnl_put_string(&batch, message, IFLA_IFNAME, name);
+// Fills in both indices.
+static int create_pair(
+    struct cnl_context *context, const struct cnl_namespace *namespace,
+    const struct cnl_link *link, struct state *state, struct cnl_error *error) {
     *state = (struct state){0};
-    int result = cnl_batch_run(rtnetlink, &batch, name, read_state, state, error);
+    struct cnl_batch batch = {0};
+    add_pair(&batch, link, namespace->netns);
+    return cnl_batch_run(context->rtnetlink, &batch, link->name, read_state, state, error);
+}
+
+static int find_indices(
+    struct cnl_context *context, const struct cnl_link *link, struct state *state,
+    struct cnl_error *error) {
+    if (state->index != 0 && state->peer_index != 0) return 0;
+    struct cnl_batch batch = {0};
+    add_look(&batch, 0, link->name);
+    int result = cnl_batch_run(context->rtnetlink, &batch, link->name, read_state, state, error);
     if (result < 0) return result;
-    if (state->index == 0 || state->peer_index == 0)
-        return cnl_fail(error, EPROTO, operation, "%s: no index in the reply", name);
-    return 0;
+    if (state->index != 0 && state->peer_index != 0) return 0;
+    return cnl_fail(error, EPROTO, "look up link", "%s: no index in the reply", link->name);
 }
 
 // --- The host's side
@@ -201,8 +210,6 @@ static void add_host_settings(struct cnl_batch *batch, const struct cnl_link *li
     put_ipv4_settings(batch, message);
     if (link->ipv6.present) put_ipv6_settings(batch, message);
     cnl_nest_end(message, nest);
-
-    add_up(batch, index);
 }
 
 static void add_neighbour(
@@ -236,29 +243,34 @@ static void add_host_route(struct cnl_batch *batch, const struct side *side, int
     cnl_put_u32(batch, message, RTA_OIF, (uint32_t)index);
 }
 
+static int forbid_autoconfiguration(
+    struct cnl_context *context, const struct cnl_link *link, struct cnl_error *error) {
+    if (!link->ipv6.present) return 0;
+    if (context->ipv6.directory < 0)
+        return cnl_fail(error, EAFNOSUPPORT, "configure link", "the kernel has no IPv6");
+    // Not settable by netlink. With forwarding both are off already; this holds without.
+    int result = cnl_sysctl_write_interface(&context->ipv6, link->name, "accept_ra", "0", error);
+    if (result < 0) return result;
+    return cnl_sysctl_write_interface(
+        &context->ipv6, link->name, "accept_redirects", "0", error);
+}
+
 static int configure_host(
     struct cnl_context *context, const struct cnl_link *link, int index,
     struct cnl_error *error) {
-    if (link->ipv6.present) {
-        if (context->ipv6.directory < 0)
-            return cnl_fail(error, EAFNOSUPPORT, "configure link", "the kernel has no IPv6");
-        // Not settable by netlink. With forwarding both are off already; this holds without.
-        int result =
-            cnl_sysctl_write_interface(&context->ipv6, link->name, "accept_ra", "0", error);
-        if (result < 0) return result;
-        result = cnl_sysctl_write_interface(
-            &context->ipv6, link->name, "accept_redirects", "0", error);
-        if (result < 0) return result;
-    }
+    int result = forbid_autoconfiguration(context, link, error);
+    if (result < 0) return result;
     struct cnl_batch batch = {0};
     add_host_settings(&batch, link, index);
+    if (link->classifier) cnl_classifier_add(&batch, index, link->classifier);
+    add_up(&batch, index);
     struct sides sides = present_sides(link);
     for (unsigned i = 0; i < sides.count; i++) {
         const struct side *side = &sides.list[i];
         add_neighbour(&batch, side, index, side->addresses->slice, link->slice_mac);
         add_host_route(&batch, side, index);
     }
-    return cnl_batch_run(context->rtnetlink, &batch, link->name, NULL, NULL, error);
+    return cnl_classifier_run(context->rtnetlink, &batch, link->name, error);
 }
 
 // --- The slice's side
@@ -295,7 +307,53 @@ static void add_default_route(struct cnl_batch *batch, const struct side *side, 
     cnl_put_u32(batch, message, RTA_OIF, (uint32_t)index);
 }
 
-static int configure_slice(
+// --- Waiting
+
+// What an end says of whether it is usable.
+struct answer {
+    struct state state;
+    unsigned char route_type;
+};
+
+static void read_answer(const struct nlmsghdr *reply, void *argument) {
+    struct answer *answer = argument;
+    if (reply->nlmsg_type == RTM_NEWROUTE && reply->nlmsg_len >= NLMSG_LENGTH(sizeof(struct rtmsg)))
+        answer->route_type = ((struct rtmsg *)NLMSG_DATA(reply))->rtm_type;
+    read_state(reply, &answer->state);
+}
+
+// The local route of an IPv6 address is added from a work queue, even without duplicate address
+// detection (addrconf_dad_work()). Until then packets to it are dropped.
+static void add_look_for_ipv6(struct cnl_batch *batch, const struct cnl_link *link) {
+    const struct rtmsg header = {.rtm_family = AF_INET6, .rtm_dst_len = 128};
+    struct nl_msg *message =
+        cnl_batch_add(batch, "look up IPv6 address", RTM_GETROUTE, 0, &header, sizeof header);
+    cnl_put(batch, message, RTA_DST, link->ipv6.slice, sizeof link->ipv6.slice);
+}
+
+// Runs a batch, with a look at one end of the link at its end, and looks again until the end is usable.
+//
+// An end sends nothing until the kernel's link watch has seen that the other is up, and what is
+// sent before is lost. Since Linux 6.8 asking for the link makes it look. Before, it takes a moment,
+// and where both ends happen to have the same index up to a second, because the kernel then doesn't
+// take the matter for urgent (linkwatch_urgent_event()).
+static int run_until_usable(
+    int rtnetlink, struct cnl_batch *batch, int index, const char *name,
+    const struct cnl_link *ipv6, struct cnl_error *error) {
+    for (int tries = 0; tries < READY_TRIES; tries++) {
+        add_look(batch, index, name);
+        if (ipv6) add_look_for_ipv6(batch, ipv6);
+        struct answer answer = {0};
+        int result = cnl_batch_run(rtnetlink, batch, name, read_answer, &answer, error);
+        bool is_there = !ipv6 || answer.route_type == RTN_LOCAL;
+        if (result < 0 || (answer.state.operstate == IF_OPER_UP && is_there)) return result;
+        const long pause = tries < READY_QUICK_TRIES ? READY_QUICK_PAUSE_NS : READY_PAUSE_NS;
+        nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
+    }
+    return cnl_fail(error, ETIMEDOUT, "wait for link", "%s", name);
+}
+
+static int open_slice(
     const struct cnl_namespace *namespace, const struct cnl_link *link, int index,
     struct cnl_error *error) {
     struct cnl_batch batch = {0};
@@ -307,63 +365,15 @@ static int configure_slice(
         add_neighbour(&batch, side, index, side->addresses->gateway, link->host_mac);
         add_default_route(&batch, side, index);
     }
-    return cnl_batch_run(namespace->rtnetlink, &batch, SLICE_DEVICE, NULL, NULL, error);
+    return run_until_usable(
+        namespace->rtnetlink, &batch, index, SLICE_DEVICE, link->ipv6.present ? link : NULL, error);
 }
 
-// --- Waiting
-
-static void pause_after_try(int number) {
-    const long pause = number < READY_QUICK_TRIES ? READY_QUICK_PAUSE_NS : READY_PAUSE_NS;
-    nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
-}
-
-// An end sends nothing until the kernel's link watch has seen that the other is up, and what is
-// sent before is lost. Since Linux 6.8 asking for the link makes it look. Before, it takes a moment,
-// and where both ends happen to have the same index up to a second, because the kernel then doesn't
-// take the matter for urgent (linkwatch_urgent_event()).
-static int wait_for_carrier(int rtnetlink, int index, const char *name, struct cnl_error *error) {
-    for (int tries = 0; tries < READY_TRIES; tries++) {
-        struct state state;
-        int result = look_up(rtnetlink, index, name, &state, error);
-        if (result < 0 || state.operstate == IF_OPER_UP) return result;
-        pause_after_try(tries);
-    }
-    return cnl_fail(error, ETIMEDOUT, "wait for link", "%s", name);
-}
-
-static void read_route_type(const struct nlmsghdr *reply, void *argument) {
-    if (reply->nlmsg_type == RTM_NEWROUTE && reply->nlmsg_len >= NLMSG_LENGTH(sizeof(struct rtmsg)))
-        *(unsigned char *)argument = ((struct rtmsg *)NLMSG_DATA(reply))->rtm_type;
-}
-
-// The kernel adds the local route of an IPv6 address from a work queue, even without duplicate
-// address detection (addrconf_dad_work()). Until then packets to it are dropped.
-static int wait_for_ipv6(
-    const struct cnl_namespace *namespace, const struct cnl_link *link, struct cnl_error *error) {
-    const char *operation = "wait for IPv6 address";
-    for (int tries = 0; tries < READY_TRIES; tries++) {
-        const struct rtmsg header = {.rtm_family = AF_INET6, .rtm_dst_len = 128};
-        struct cnl_batch batch = {0};
-        struct nl_msg *message =
-            cnl_batch_add(&batch, operation, RTM_GETROUTE, 0, &header, sizeof header);
-        cnl_put(&batch, message, RTA_DST, link->ipv6.slice, sizeof link->ipv6.slice);
-        unsigned char type = RTN_UNSPEC;
-        int result = cnl_batch_run(
-            namespace->rtnetlink, &batch, SLICE_DEVICE, read_route_type, &type, error);
-        if (result < 0 || type == RTN_LOCAL) return result;
-        pause_after_try(tries);
-    }
-    return cnl_fail(error, ETIMEDOUT, operation, SLICE_DEVICE);
-}
-
-static int wait_until_usable(
-    struct cnl_context *context, const struct cnl_namespace *namespace,
-    const struct cnl_link *link, const struct state *state, struct cnl_error *error) {
-    int result = wait_for_carrier(context->rtnetlink, state->index, link->name, error);
-    if (result == 0)
-        result = wait_for_carrier(namespace->rtnetlink, state->peer_index, SLICE_DEVICE, error);
-    if (result == 0 && link->ipv6.present) result = wait_for_ipv6(namespace, link, error);
-    return result;
+static int await_host(
+    struct cnl_context *context, const struct cnl_link *link, int index,
+    struct cnl_error *error) {
+    struct cnl_batch batch = {0};
+    return run_until_usable(context->rtnetlink, &batch, index, link->name, NULL, error);
 }
 
 // --- Interface
@@ -373,16 +383,13 @@ int cnl_link_create(
     const struct cnl_link *link, int *index, struct cnl_error *error) {
     int result = check(link, error);
     if (result < 0) return result;
-    result = create_pair(context, namespace, link, error);
-    if (result < 0) return result;
     struct state state;
-    result = look_up(context->rtnetlink, 0, link->name, &state, error);
-    // Before the link is up, and not in one batch with that.
-    if (result == 0 && link->classifier)
-        result = cnl_classifier_attach(context, state.index, link->classifier, error);
+    result = create_pair(context, namespace, link, &state, error);
+    if (result < 0) return result;
+    result = find_indices(context, link, &state, error);
     if (result == 0) result = configure_host(context, link, state.index, error);
-    if (result == 0) result = configure_slice(namespace, link, state.peer_index, error);
-    if (result == 0) result = wait_until_usable(context, namespace, link, &state, error);
+    if (result == 0) result = open_slice(namespace, link, state.peer_index, error);
+    if (result == 0) result = await_host(context, link, state.index, error);
     // The name is ours since the pair was made, and all that was made hangs on it.
     if (result < 0) cnl_link_delete(context, link->name, NULL);
     else if (index) *index = state.index;
