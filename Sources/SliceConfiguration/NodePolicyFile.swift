@@ -47,6 +47,9 @@ public enum NodePolicyFile {
         "an IPv6 network of 16 to 96 bits without host bits, such as \"fd73:6c69:6365::/64\"",
         AddressPool6.init)
     }
+    if let value = table.take("ready") {
+      policy.readyNamespaces = Int(try value.integer(in: 0...1024))
+    }
     if let value = table.take("name-servers") { policy.nameServers = try nameServers(value) }
     if let value = table.take("allow") {
       policy.network.allow = try value.array("an array of networks, in quotes").map {

@@ -10,6 +10,8 @@ public struct NodePolicy: Sendable, Hashable {
   public var firstUserID: UInt32
   /// How many ranges of 65,536 ids there are, and so how many slices.
   public var userIDRanges: Int
+  /// Network namespaces with links that are kept ready for new slices.
+  public var readyNamespaces: Int
   /// Servers written into a slice's resolv.conf; empty: the host's own, where a slice can reach it.
   public var nameServers: [String]
   /// Size of the image that holds the writable layers where the file system of the state has no
@@ -36,6 +38,7 @@ public struct NodePolicy: Sendable, Hashable {
     addresses6 = AddressPool6("fd73:6c69:6365::/64")!
     firstUserID = 0x5000_0000
     userIDRanges = 8192
+    readyNamespaces = 8
     nameServers = []
     storageImage = nil
     storagePreallocate = false

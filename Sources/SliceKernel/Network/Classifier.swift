@@ -81,24 +81,21 @@ public final class Classifier: Sendable {
   }
 
   /// Lets the packets of a slice pass, as far as they are its own. Before, its link drops all.
-  public func admit(
-    _ link: String, index: UInt32, addresses: SliceAddresses, gateways: SliceAddresses,
-    number: Int, owner: UInt32
-  ) throws(SliceError) {
+  public func admit(_ link: SliceLink, index: UInt32, owner: UInt32) throws(SliceError) {
     var entry = ccl_slice()
-    entry.class = TrafficControl.handle(number: number)
-    fill(&entry.mac, with: LinkAddress.slice(number))
-    fill(&entry.host_mac, with: LinkAddress.host)
+    entry.class = TrafficControl.handle(number: link.number)
+    fill(&entry.mac, with: link.sliceMAC)
+    fill(&entry.host_mac, with: SliceLink.hostMAC)
     entry.owner = owner
-    fill(&entry.ipv4, with: addresses.ipv4.mappedBytes)
-    fill(&entry.gateway4, with: gateways.ipv4.mappedBytes)
-    if let own = addresses.ipv6, let gateway = gateways.ipv6 {
+    fill(&entry.ipv4, with: link.addresses.ipv4.mappedBytes)
+    fill(&entry.gateway4, with: link.gateways.ipv4.mappedBytes)
+    if let own = link.addresses.ipv6, let gateway = link.gateways.ipv6 {
       entry.has_ipv6 = true
       fill(&entry.ipv6, with: own.bytes)
       fill(&entry.gateway6, with: gateway.bytes)
     }
-    try classifying("link \(link)") { ccl_admit(handle.pointer, index, &entry, $0) }
-    links.withLock { $0[link] = index }
+    try classifying("link \(link.name)") { ccl_admit(handle.pointer, index, &entry, $0) }
+    links.withLock { $0[link.name] = index }
   }
 
   /// Forgets a link. One that is not known is fine.
@@ -127,18 +124,6 @@ public final class Classifier: Sendable {
     }
     let border = ccl_received_reasons()
     return DropStatistics(sent: Array(counts[..<border]), received: Array(counts[border...]))
-  }
-}
-
-/// MAC addresses, locally administered (IEEE 802: second bit of the first byte).
-enum LinkAddress {
-  /// Of the host's end of every link.
-  static let host: [UInt8] = [0x02, 0x73, 0x68, 0, 0, 1]
-
-  /// Unique by the slice's number.
-  static func slice(_ number: Int) -> [UInt8] {
-    let low = UInt32(number)
-    return [0x02, 0x73, 0x6C] + [16, 8, 0].map { UInt8(truncatingIfNeeded: low >> $0) }
   }
 }
 

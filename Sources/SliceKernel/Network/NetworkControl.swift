@@ -3,17 +3,6 @@ import Glibc
 import SliceModel
 import Synchronization
 
-/// The addresses of one slice.
-public struct SliceAddresses: Sendable, Hashable {
-  public var ipv4: IPv4Address
-  /// Nil where the host has no IPv6.
-  public var ipv6: IPv6Address?
-  public init(ipv4: IPv4Address, ipv6: IPv6Address?) {
-    self.ipv4 = ipv4
-    self.ipv6 = ipv6
-  }
-}
-
 /// What a slice has sent and received through its link, since the link was made.
 public struct LinkStatistics: Sendable, Hashable {
   public var sentBytes, sentPackets, receivedBytes, receivedPackets, droppedPackets: UInt64
@@ -103,28 +92,28 @@ public final class NetworkControl: Sendable {
 
   // MARK: - A slice's link
 
-  /// Makes the pair `name` (host) and `eth0` (in the namespace) with addresses and routes. Returns
-  /// the index of the host's end. With a classifier nothing passes until that admits the link.
+  /// Makes the pair of which one end is the host's, and `eth0` in the namespace the other, with
+  /// addresses and routes. Returns the index of the host's end. With a classifier nothing passes until
+  /// that admits the link.
   public func createLink(
-    _ name: String, in namespace: NetworkNamespace, addresses: SliceAddresses,
-    gateways: SliceAddresses, number: Int, classifier: Classifier?
+    _ slice: SliceLink, in namespace: NetworkNamespace, classifier: Classifier?
   ) throws(SliceError) -> UInt32 {
     var link = cnl_link()
-    fill(&link.name, with: name)
+    fill(&link.name, with: slice.name)
     link.mtu = 1500
-    fill(&link.slice_mac, with: LinkAddress.slice(number))
-    fill(&link.host_mac, with: LinkAddress.host)
+    fill(&link.slice_mac, with: slice.sliceMAC)
+    fill(&link.host_mac, with: SliceLink.hostMAC)
     link.ipv4.present = true
-    fill(&link.ipv4.slice, with: addresses.ipv4.bytes)
-    fill(&link.ipv4.gateway, with: gateways.ipv4.bytes)
-    if let own = addresses.ipv6, let gateway = gateways.ipv6 {
+    fill(&link.ipv4.slice, with: slice.addresses.ipv4.bytes)
+    fill(&link.ipv4.gateway, with: slice.gateways.ipv4.bytes)
+    if let own = slice.addresses.ipv6, let gateway = slice.gateways.ipv6 {
       link.ipv6.present = true
       fill(&link.ipv6.slice, with: own.bytes)
       fill(&link.ipv6.gateway, with: gateway.bytes)
     }
     var handle = namespace.handle
     var index: Int32 = 0
-    try withContext("link \(name)") { context, error in
+    try withContext("link \(slice.name)") { context, error in
       guard var programs = classifier?.programs else {
         return cnl_link_create(context, &handle, &link, &index, error)
       }
@@ -200,6 +189,21 @@ public final class NetworkControl: Sendable {
     try withContext("link \(name)") { cnl_link_delete($0, name, $1) }
   }
 
+  /// Many for about the price of one. Those that do not exist are passed over.
+  public func deleteLinks(_ names: [String]) throws(SliceError) {
+    guard !names.isEmpty else { return }
+    var list = [NameArray](repeating: noName, count: names.count)
+    for (index, name) in names.enumerated() { fill(&list[index], with: name) }
+    try withContext("links \(names.joined(separator: ", "))") { context, error in
+      list.withUnsafeBufferPointer {
+        cnl_link_delete_many(context, $0.baseAddress, names.count, error)
+      }
+    }
+  }
+
+  /// Whether a link of this name is there.
+  public static func exists(_ name: String) -> Bool { if_nametoindex(name) != 0 }
+
   /// The names of the host's ends that start with `prefix`.
   public func links(prefix: String) throws(SliceError) -> [String] {
     var capacity = 64
@@ -267,6 +271,7 @@ private typealias NameArray = (
   CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar,
   CChar, CChar, CChar, CChar, CChar, CChar, CChar, CChar
 )
+private let noName: NameArray = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 /// A pool of either family, with its first address as the gateway.
 public enum AddressPool: Sendable, Hashable {

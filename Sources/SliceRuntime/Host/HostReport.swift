@@ -297,7 +297,7 @@ public enum HostReport {
     }
     do {
       try NetworkControl().installTranslation(
-        [.ipv4(NodePolicy().addresses4)], linkPrefix: SliceEnvironment.linkPrefix)
+        [.ipv4(NodePolicy().addresses4)], linkPrefix: SliceLink.prefix)
       return HostFinding(title, .ok, "namespaces, links and address translation work")
     } catch {
       return HostFinding(

@@ -9,6 +9,8 @@ import Synchronization
 public final class ManagedSlice: Sendable {
   public let name: SliceName
   public let layout: SliceLayout
+  /// Its record's.
+  let number: Int
   /// Held by whoever starts, stops, changes or removes the slice.
   let gate = OperationGate()
   /// What was seen of its memory in this run.
@@ -17,6 +19,8 @@ public final class ManagedSlice: Sendable {
   private struct State {
     var record: SliceRecord
     var process: PidFD?
+    /// For its first start, made in advance.
+    var namespaces: SliceNamespaces?
     /// How often in a row its slice-init was killed.
     var revivals: UInt32 = 0
     /// What a change under way will make of the settings.
@@ -28,11 +32,13 @@ public final class ManagedSlice: Sendable {
   /// Held while the record is written: the end of a run is noted beside whoever holds the gate.
   private let writing = Mutex<Void>(())
 
-  init(_ record: SliceRecord, layout: SliceLayout) {
+  /// - Parameter namespaces: of its number, made in advance.
+  init(_ record: SliceRecord, layout: SliceLayout, namespaces: SliceNamespaces? = nil) {
     // The name was checked when the record was made or read.
     name = try! SliceName(record.name)
     self.layout = layout
-    state = Mutex(State(record: record))
+    number = record.number
+    state = Mutex(State(record: record, namespaces: namespaces))
     var seen = SeenMemory()
     seen.all.kills = record.outOfMemory?.kills ?? 0
     memory = Mutex(seen)
@@ -42,6 +48,14 @@ public final class ManagedSlice: Sendable {
 
   /// slice-init, while the slice runs.
   var process: PidFD? { state.withLock { $0.process } }
+
+  /// Those made in advance, once.
+  func takeNamespaces() -> SliceNamespaces? {
+    state.withLock { state in
+      defer { state.namespaces = nil }
+      return state.namespaces
+    }
+  }
 
   var lease: Lease? { state.withLock { $0.record.lease } }
 

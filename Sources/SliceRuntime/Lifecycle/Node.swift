@@ -79,6 +79,8 @@ public final class Node: Sendable {
     leases = LeaseKeeper(terms: policy.lease)
     table = Mutex([:])
     try recover(records, orphans: orphans)
+    try environment.reaper.start()
+    try environment.pool.start()
     try startWatching()
     try startKeepingLeases()
   }
@@ -125,7 +127,7 @@ public final class Node: Sendable {
   public func linkStatistics(_ record: SliceRecord) -> LinkStatistics? {
     // A slice without a link has no figures.
     guard
-      var figures = try? environment.network.statistics(SliceEnvironment.linkName(record.number))
+      var figures = try? environment.network.statistics(SliceLink.name(record.number))
     else { return nil }
     if let drops = drops(record) { figures.account(for: drops) }
     return figures
@@ -133,7 +135,7 @@ public final class Node: Sendable {
 
   /// What the classifier has dropped; nil for a slice without a link.
   public func drops(_ record: SliceRecord) -> DropStatistics? {
-    try? environment.classifier?.drops(SliceEnvironment.linkName(record.number))
+    try? environment.classifier?.drops(SliceLink.name(record.number))
   }
 
   /// What a slice has on disk and may have; nil where nothing counts it. A microsecond or two.
@@ -142,7 +144,7 @@ public final class Node: Sendable {
   }
 
   public func addresses(_ record: SliceRecord) -> SliceAddresses? {
-    record.spec.settings.networkMode == .routed ? environment.addresses(record.number) : nil
+    record.spec.settings.networkMode == .routed ? environment.link(record.number).addresses : nil
   }
 
   // MARK: - Life cycle
@@ -162,7 +164,8 @@ public final class Node: Sendable {
     let image = try images.resolve(spec.image).identity
     try bounds?.admit(
       image: spec.image, names: images.stored(spec.image)?.names ?? [spec.image])
-    let (slice, number) = try reserve(name, within: bounds) { number in
+    let linked = start && spec.settings.networkMode == .routed
+    let slice = try reserve(name, linked: linked, within: bounds) { number in
       SliceRecord(
         name: name, owner: caller.user, ownerName: caller.name, createdAt: Clock.now, spec: spec,
         image: image, number: number, unenforced: unenforced)
@@ -182,7 +185,7 @@ public final class Node: Sendable {
         notify(
           NodeEvent(
             slice: name, kind: "create-failed", by: caller.name,
-            details: ["number": "\(number)", "reason": error.message]))
+            details: ["number": "\(slice.number)", "reason": error.message]))
         throw error.leaving(leftovers)
       }
     }
@@ -367,28 +370,36 @@ public final class Node: Sendable {
           ?? "'slicectl doctor' names the remedy; --allow-unenforced goes without")
   }
 
-  /// Enters the name into the table, with the smallest free number, if the node and the owner's bounds
-  /// have room for it: judged and entered under one lock, so that nothing is given twice.
+  /// Enters the name into the table, with a free number, if the node and the owner's bounds have room
+  /// for it: judged and entered under one lock, so that nothing is given twice.
+  ///
+  /// - Parameter linked: it is started at once and has a link, which may be there already.
   private func reserve(
-    _ name: SliceName, within bounds: OwnerBounds?, _ make: (Int) -> SliceRecord
-  ) throws(SliceError) -> (ManagedSlice, Int) {
-    let room = environment.capacity
-    return try table.withLock { (table) throws(SliceError) in
-      guard table[name] == nil else {
-        throw SliceError(
-          .failed, "a slice '\(name)' exists already", hint: "choose another name")
+    _ name: SliceName, linked: Bool, within bounds: OwnerBounds?, _ make: (Int) -> SliceRecord
+  ) throws(SliceError) -> ManagedSlice {
+    let place = environment.claimNumber(linked: linked)
+    do throws(SliceError) {
+      return try table.withLock { (table) throws(SliceError) in
+        guard table[name] == nil else {
+          throw SliceError(
+            .failed, "a slice '\(name)' exists already", hint: "choose another name")
+        }
+        guard let (number, namespaces) = place else {
+          throw SliceError(
+            .failed,
+            "all \(environment.numbers.capacity) addresses and id ranges of this node are in use",
+            hint: "enlarge pool4 or ids in /etc/slices/node.toml, or destroy a slice")
+        }
+        let slice = ManagedSlice(
+          make(number), layout: layout.slice(name), namespaces: namespaces)
+        try admission(beside: slice, in: table).admit(
+          slice.record.spec.settings, owner: slice.record.owner, within: bounds)
+        table[name] = slice
+        return slice
       }
-      let taken = Set(table.values.map { $0.record.number })
-      guard let number = (0..<room).first(where: { !taken.contains($0) }) else {
-        throw SliceError(
-          .failed, "all \(room) addresses and id ranges of this node are in use",
-          hint: "enlarge pool4 or ids in /etc/slices/node.toml, or destroy a slice")
-      }
-      let slice = ManagedSlice(make(number), layout: layout.slice(name))
-      try admission(beside: slice, in: table).admit(
-        slice.record.spec.settings, owner: slice.record.owner, within: bounds)
-      table[name] = slice
-      return (slice, number)
+    } catch {
+      if let (number, namespaces) = place { environment.release(number, namespaces) }
+      throw error
     }
   }
 
@@ -397,7 +408,8 @@ public final class Node: Sendable {
     try requireLease(slice)
     do {
       let defaults = images.defaults(of: slice.record.image)
-      let (process, run) = try environment.start(slice.record, defaults: defaults)
+      let (process, run) = try environment.start(
+        slice.record, defaults: defaults, ready: slice.takeNamespaces())
       slice.began(process, run)
       try memory.add(slice.name, cgroup.slice(slice.name).limits)
       try watcher.watch(process, name: slice.name)
@@ -477,6 +489,7 @@ public final class Node: Sendable {
     let leftovers = environment.cleanUp(slice.record) + environment.remove(slice.record)
     guard leftovers.isEmpty else { return leftovers }
     table.withLock { $0[slice.name] = nil }
+    environment.release(slice.number, slice.takeNamespaces())
     do throws(SliceError) {
       try protectFloors()
     } catch {

@@ -50,7 +50,7 @@ extension Node {
 
   /// How many slices the node has room for, and how many there are.
   public var room: (slices: Int, taken: Int) {
-    (environment.capacity, table.withLock { $0.count })
+    (environment.numbers.capacity, table.withLock { $0.count })
   }
 
   /// What a user could still get.

@@ -16,6 +16,7 @@ extension Node {
       let name = try SliceName(record.name)
       let slice = ManagedSlice(record, layout: layout.slice(name))
       table.withLock { $0[name] = slice }
+      environment.numbers.take(slice.number)
       guard let run = record.run else { continue }
       if run.bootID == boot, let process = Self.living(run) {
         slice.adopt(process)
@@ -40,10 +41,11 @@ extension Node {
     }
     try protectFloors()
     try recoverStorage()
-    let living = Set(self.records().filter { $0.run != nil }.map(\.name))
+    let all = self.records()
+    let living = all.filter { $0.run != nil }
     for what in environment.removeOrphans(
-      directories: orphans, living: living,
-      numbers: Set(self.records().filter { $0.run != nil }.map(\.number)))
+      directories: orphans, living: Set(living.map(\.name)),
+      linked: Set(living.map(\.number)), known: Set(all.map(\.number)))
     {
       notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
     }

@@ -76,7 +76,7 @@ extension Node {
     let linked = records.filter { $0.run != nil && $0.spec.settings.networkMode == .routed }
     if records.count != 1 {
       guard
-        var all = try? environment.network.statistics(prefix: SliceEnvironment.linkPrefix)
+        var all = try? environment.network.statistics(prefix: SliceLink.prefix)
       else { return ([:], false) }
       for record in linked {
         if let drops = drops(record) { all["\(record.number)"]?.account(for: drops) }

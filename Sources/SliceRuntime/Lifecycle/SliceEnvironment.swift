@@ -18,6 +18,10 @@ struct SliceEnvironment: Sendable {
   let classifierGap: String?
   let uplinks: UplinkKeeper
   let hasIPv6: Bool
+  let numbers: Numbers
+  let pool: NamespacePool
+  let reaper: LinkReaper
+  private let maker: NamespaceMaker
   private let confinement: Confinement
   private let sliceInit: SharedFD
   private let null: SharedFD
@@ -35,8 +39,13 @@ struct SliceEnvironment: Sendable {
     (classifier, classifierGap) = try Self.makeClassifier(layout, policy, network)
     uplinks = try UplinkKeeper(
       network: network, classifier: classifier, named: policy.network.uplinks,
-      total: policy.total.net?.bitsPerSecond, linkPrefix: Self.linkPrefix)
+      total: policy.total.net?.bitsPerSecond, linkPrefix: SliceLink.prefix)
     hasIPv6 = Files.exists("/proc/sys/net/ipv6")
+    numbers = Numbers(capacity: policy.capacity)
+    reaper = try LinkReaper(numbers: numbers)
+    maker = NamespaceMaker(
+      policy: policy, hasIPv6: hasIPv6, network: network, classifier: classifier)
+    pool = try Self.makePool(maker, numbers)
     confinement = try Confinement()
     (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
       () throws(SystemError) in
@@ -51,21 +60,9 @@ struct SliceEnvironment: Sendable {
 
   // MARK: - Names and numbers
 
-  static let linkPrefix = "sl-"
-  static func linkName(_ number: Int) -> String { "\(linkPrefix)\(number)" }
+  func link(_ number: Int) -> SliceLink { policy.link(number, hasIPv6: hasIPv6) }
 
-  /// How many slices this node can hold.
-  var capacity: Int { min(policy.userIDRanges, policy.addresses4.capacity) }
-
-  func addresses(_ number: Int) -> SliceAddresses {
-    SliceAddresses(
-      ipv4: policy.addresses4.address(number),
-      ipv6: hasIPv6 ? policy.addresses6.address(number) : nil)
-  }
-
-  func idRange(_ number: Int) -> IDRange {
-    IDRange(first: policy.firstUserID + UInt32(number) * IDRange.length)
-  }
+  func idRange(_ number: Int) -> IDRange { policy.idRange(number) }
 
   /// Of the slice's writable layer, see `SliceStorage`.
   func project(_ number: Int) -> UInt32 { idRange(number).first }
@@ -84,7 +81,7 @@ struct SliceEnvironment: Sendable {
     try network.enableForwarding(ipv6: hasIPv6)
     try network.installPools(pools)
     do {
-      try network.installTranslation(pools, linkPrefix: Self.linkPrefix)
+      try network.installTranslation(pools, linkPrefix: SliceLink.prefix)
     } catch {
       // Slices still reach the host and each other; `doctor` says what is missing.
       guard error.code == .unenforceable else { throw error }
@@ -99,7 +96,8 @@ struct SliceEnvironment: Sendable {
       try Classifier.requireSupport()
       return (
         try Classifier(
-          object: layout.classifier, running: try network.runningClassifier(prefix: linkPrefix),
+          object: layout.classifier,
+          running: try network.runningClassifier(prefix: SliceLink.prefix),
           policy: policy.network), nil
       )
     } catch {
@@ -109,22 +107,36 @@ struct SliceEnvironment: Sendable {
     }
   }
 
-  private var gateways: SliceAddresses {
-    SliceAddresses(
-      ipv4: policy.addresses4.gateway, ipv6: hasIPv6 ? policy.addresses6.gateway : nil)
+  /// Links that nothing would hold to their addresses are not made in advance.
+  private static func makePool(
+    _ maker: NamespaceMaker, _ numbers: Numbers
+  ) throws(SliceError) -> NamespacePool {
+    let own = NamespaceMaker(
+      policy: maker.policy, hasIPv6: maker.hasIPv6, network: try NetworkControl(),
+      classifier: maker.classifier)
+    return NamespacePool(
+      size: maker.classifier == nil ? 0 : maker.policy.readyNamespaces, maker: own,
+      numbers: numbers)
   }
 
   private func admit(_ record: SliceRecord, index: UInt32) throws(SliceError) {
-    try classifier?.admit(
-      Self.linkName(record.number), index: index, addresses: addresses(record.number),
-      gateways: gateways, number: record.number, owner: record.owner)
+    try classifier?.admit(link(record.number), index: index, owner: record.owner)
+  }
+
+  /// Has a slice's link pass nothing any more, and go.
+  private func retireLink(_ number: Int) throws(SliceError) {
+    let name = SliceLink.name(number)
+    uplinks.remove(number)
+    guard let classifier else { return try network.deleteLink(name) }
+    try classifier.dismiss(name)
+    reaper.retire(number)
   }
 
   /// Puts this supervisor's classifier on the link of a slice that an earlier one started.
   func adoptLink(_ record: SliceRecord) throws(SliceError) {
     guard let classifier, record.spec.settings.networkMode == .routed else { return }
     // Without a link the slice is about to end.
-    let link = Self.linkName(record.number)
+    let link = SliceLink.name(record.number)
     guard let index = try network.attach(classifier, to: link) else { return }
     uplinks.adopt(record.number, record.spec.settings)
     try uplinks.setInbound(record.spec.settings, on: link, index: index)
@@ -135,7 +147,7 @@ struct SliceEnvironment: Sendable {
   func changeBandwidth(
     _ record: SliceRecord, to new: Settings, insteadOf old: Settings
   ) throws(SliceError) {
-    let link = Self.linkName(record.number)
+    let link = SliceLink.name(record.number)
     let index = if_nametoindex(link)
     // Without a link the slice is about to end.
     guard new.networkMode != .none, index != 0 else { return }
@@ -159,7 +171,7 @@ struct SliceEnvironment: Sendable {
     let servers = policy.nameServers.isEmpty ? EtcFiles.hostNameServers() : policy.nameServers
     try classifier?.allow(NetworkPolicy.nameServices(servers))
     let addresses =
-      record.spec.settings.networkMode == .routed ? self.addresses(record.number) : nil
+      record.spec.settings.networkMode == .routed ? link(record.number).addresses : nil
     try reporting("make \(place.state)") { () throws(SystemError) in
       try Files.makeDirectory(place.state, mode: 0o700)
       try Files.makeDirectory(place.log, mode: 0o755)
@@ -173,12 +185,14 @@ struct SliceEnvironment: Sendable {
   }
 
   /// Starts the slice's first process. On failure nothing of the start is left.
+  ///
+  /// - Parameter ready: namespaces of its number, with a link; nil: none were made in advance.
   func start(
-    _ record: SliceRecord, defaults: ImageDefaults
+    _ record: SliceRecord, defaults: ImageDefaults, ready: SliceNamespaces?
   ) throws(SliceError) -> (PidFD, SliceRecord.Run) {
     var undo = Undo()
     do {
-      let process = try start(record, defaults, &undo)
+      let process = try start(record, defaults, ready, &undo)
       let run = try reporting("identify slice-init") { () throws(SystemError) in
         SliceRecord.Run(
           pid: process.pid, startTicks: try BootIdentity.startTicks(of: process.pid),
@@ -192,7 +206,8 @@ struct SliceEnvironment: Sendable {
   }
 
   private func start(
-    _ record: SliceRecord, _ defaults: ImageDefaults, _ undo: inout Undo
+    _ record: SliceRecord, _ defaults: ImageDefaults, _ ready: SliceNamespaces?,
+    _ undo: inout Undo
   ) throws(SliceError) -> PidFD {
     let name = try SliceName(record.name)
     let place = try sliceLayout(record)
@@ -206,36 +221,12 @@ struct SliceEnvironment: Sendable {
     }
     try group.create(settings: record.spec.settings, device: storage.device, owner: range.first)
 
-    let identity = try reporting("make a user namespace") { () throws(SystemError) in
-      try UserNamespace(range: range)
-    }
-    let namespace = try NetworkNamespace(ipv6: hasIPv6)
-    if record.spec.settings.networkMode == .routed {
-      // It may have been created under another kernel.
-      if let classifierGap, !record.spec.allowUnenforced, !policy.allowUnenforced {
-        throw SliceError(.unenforceable, "this host cannot enforce net.mode (\(classifierGap))")
-      }
-      let link = Self.linkName(record.number)
-      undo.add("link \(link)") { [network, classifier, uplinks] in
-        try classifier?.dismiss(link)
-        try network.deleteLink(link)
-        uplinks.remove(record.number)
-      }
-      let index = try network.createLink(
-        link, in: namespace, addresses: addresses(record.number), gateways: gateways,
-        number: record.number, classifier: classifier)
-      try uplinks.set(record.number, record.spec.settings)
-      if record.spec.settings[.netInMax] != nil {
-        try uplinks.setInbound(record.spec.settings, on: link, index: index)
-      }
-      try admit(record, index: index)
-    }
-
+    let namespaces = try namespaces(record, ready, &undo)
     undo.add(place.runtime) { try Files.removeTree(place.runtime) }
     let descriptors = try openDescriptors(place)
     let plan = StartPlan(
-      root: try rootFileSystem(record, place, identity), hostname: name.text,
-      network: namespace.descriptor, userNamespace: identity.descriptor,
+      root: try rootFileSystem(record, place, namespaces.user), hostname: name.text,
+      network: namespaces.network.descriptor, userNamespace: namespaces.user.descriptor,
       cgroup: try reporting("open the cgroup") { () throws(SystemError) in
         try group.processes.open()
       },
@@ -252,6 +243,38 @@ struct SliceEnvironment: Sendable {
     } catch {
       throw LaunchDiagnosis(error, command: Self.invocation(record.spec, defaults)).error
     }
+  }
+
+  /// The namespaces that the slice starts in, its link open for its packets.
+  private func namespaces(
+    _ record: SliceRecord, _ ready: SliceNamespaces?, _ undo: inout Undo
+  ) throws(SliceError) -> SliceNamespaces {
+    let number = record.number
+    guard record.spec.settings.networkMode == .routed else {
+      return try maker.make(number, linked: false)
+    }
+    // It may have been created under another kernel.
+    if let classifierGap, !record.spec.allowUnenforced, !policy.allowUnenforced {
+      throw SliceError(.unenforceable, "this host cannot enforce net.mode (\(classifierGap))")
+    }
+    undo.add("link \(SliceLink.name(number))") { try retireLink(number) }
+    let namespaces: SliceNamespaces
+    if let ready {
+      namespaces = ready
+    } else {
+      // The link of its last run.
+      try reaper.finish(number)
+      namespaces = try maker.make(number, linked: true)
+    }
+    if let index = namespaces.link {
+      let settings = record.spec.settings
+      try uplinks.set(number, settings)
+      if settings[.netInMax] != nil {
+        try uplinks.setInbound(settings, on: SliceLink.name(number), index: index)
+      }
+      try admit(record, index: index)
+    }
+    return namespaces
   }
 
   private func openDescriptors(_ place: SliceLayout) throws(SliceError) -> ServiceDescriptors {
@@ -376,10 +399,8 @@ struct SliceEnvironment: Sendable {
       (
         "link",
         {
-          let link = Self.linkName(record.number)
-          uplinks.remove(record.number)
-          try classifier?.dismiss(link)
-          try network.deleteLink(link)
+          guard record.spec.settings.networkMode == .routed else { return }
+          try retireLink(record.number)
         }
       ),
       ("control socket", { try Files.remove(try sliceLayout(record).control) }),
@@ -401,8 +422,12 @@ struct SliceEnvironment: Sendable {
   }
 
   /// Removes what belongs to no living slice. Returns it in words.
+  ///
+  /// - Parameters:
+  ///   - linked: numbers of the slices that live.
+  ///   - known: of all that there are.
   func removeOrphans(
-    directories: [String], living: Set<String>, numbers: Set<Int>
+    directories: [String], living: Set<String>, linked: Set<Int>, known: Set<Int>
   ) -> [String] {
     var removed: [String] = []
     func sweep(_ what: String, _ action: () throws -> Void) {
@@ -431,9 +456,17 @@ struct SliceEnvironment: Sendable {
         try orphan.remove()
       }
     }
-    let kept = Set(numbers.map(Self.linkName))
-    for link in (try? network.links(prefix: Self.linkPrefix)) ?? [] where !kept.contains(link) {
-      sweep("link \(link)") { try network.deleteLink(link) }
+    let links = ((try? network.links(prefix: SliceLink.prefix)) ?? []).filter {
+      SliceLink.number(of: $0).map { !linked.contains($0) } ?? true
+    }
+    do throws(SliceError) {
+      try network.deleteLinks(links)
+      // Those without a slice are no news: an earlier supervisor kept them ready.
+      removed += links.filter { SliceLink.number(of: $0).map(known.contains) ?? true }.map {
+        "link \($0)"
+      }
+    } catch {
+      removed.append("links of no slice, which could not be removed: \(error.message)")
     }
     do {
       try classifier?.dismissOthers()

@@ -65,7 +65,7 @@ struct SliceReports: Sendable {
         "ipv4": JSONValue(addresses?.ipv4.description),
         "ipv6": JSONValue(addresses?.ipv6?.description),
         "link": addresses == nil || record.run == nil
-          ? .null : .string("sl-\(record.number)"),
+          ? .null : .string(SliceLink.name(record.number)),
         "drops": record.run == nil ? .null : drops(node.drops(record)),
       ]),
       "ids": .object([
