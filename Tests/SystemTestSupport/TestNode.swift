@@ -236,26 +236,30 @@ public final class TestNode: Sendable {
 
   // MARK: - What is there
 
-  public func resources() -> ResourceCount {
+  /// What there is now. Links that are going, and those that are being made for the next slices, come
+  /// and go by themselves: see `resources`.
+  private func look() -> ResourceCount {
     ResourceCount(
       host: host, supervisor: supervisorPID, cgroup: cgroup, directories: [state, runtime])
   }
 
   /// What there is more or less than `earlier`, after some time to settle; empty: nothing.
   public func change(since earlier: ResourceCount, within seconds: Double = 10) -> String {
-    _ = eventually(within: seconds) { resources().difference(from: earlier).isEmpty }
-    return resources().difference(from: earlier)
+    _ = eventually(within: seconds) { look().difference(from: earlier).isEmpty }
+    return look().difference(from: earlier)
   }
 
-  /// What there is once nothing changes any more: sliced takes a moment to close the connections
-  /// that the node's start was watched by.
-  func settledResources() -> ResourceCount {
-    var last = resources()
-    _ = eventually(within: 2) {
+  /// What there is once nothing changes any more: sliced takes a moment to close connections, to see
+  /// the links of former slices go, and to have as many ready for new ones as it should.
+  public func resources() -> ResourceCount {
+    var last = look()
+    var equal = 0
+    _ = eventually(within: 5) {
       usleep(50_000)
-      let now = resources()
-      defer { last = now }
-      return now == last
+      let now = look()
+      equal = now == last ? equal + 1 : 0
+      last = now
+      return equal == 3
     }
     return last
   }
@@ -286,7 +290,7 @@ public func withNode(
 ) throws {
   let node = try TestNode(options)
   defer { node.remove() }
-  let before = node.settledResources()
+  let before = node.resources()
   do {
     try body(node)
   } catch {

@@ -43,18 +43,22 @@ final class EndWatcher: Sendable {
     }
   }
 
-  private func run(_ ended: (SliceName) -> Void) {
+  private func run(_ ended: @escaping @Sendable (SliceName) -> Void) {
     while true {
       var tokens = [UInt64](repeating: 0, count: 64)
       let count = kernel_watch_wait(watch.rawValue, &tokens, Int32(tokens.count), -1)
       guard count >= 0 else { return }
-      for token in tokens[..<Int(count)] {
-        guard let entry = entries.withLock({ $0.watched.removeValue(forKey: token) }) else {
-          continue
+      let over = entries.withLock { entries in
+        tokens[..<Int(count)].compactMap { entries.watched.removeValue(forKey: $0) }
+      }
+      // Many at once end together: most of what is to be done is waiting for the disk.
+      let parts = Parallel.parts(of: over.count, each: 8, atMost: 8)
+      _ = Parallel.map(parts) { range in
+        for entry in over[range] {
+          // Ours to reap when this process started it; ECHILD when an earlier supervisor did.
+          _ = try? entry.process.wait()
+          ended(entry.name)
         }
-        // Ours to reap when this process started it; ECHILD when an earlier supervisor did.
-        _ = try? entry.process.wait()
-        ended(entry.name)
       }
     }
   }

@@ -25,10 +25,14 @@ public final class ManagedSlice: Sendable {
     var revivals: UInt32 = 0
     /// What a change under way will make of the settings.
     var pending: Settings?
+    /// Its record has been taken away, for good.
+    var isErased = false
     /// While it is being stopped: when its grace is over, on the monotonic clock.
     var graceEnds: UInt64?
   }
   private let state: Mutex<State>
+  /// Sent when a run has ended.
+  private let ended = Broadcast()
   /// Held while the record is written: the end of a run is noted beside whoever holds the gate.
   private let writing = Mutex<Void>(())
 
@@ -121,8 +125,23 @@ public final class ManagedSlice: Sendable {
 
   /// Puts the record as it is now to `write`; one writer at a time, so that the newest is the last.
   func save(_ write: (SliceRecord) throws(SliceError) -> Void) throws(SliceError) {
-    try writing.withLock { (_) throws(SliceError) in try write(record) }
+    try writing.withLock { (_) throws(SliceError) in
+      if !isErased { try write(record) }
+    }
   }
+
+  var isErased: Bool { state.withLock { $0.isErased } }
+
+  /// Has `remove` take the record away, after which none is written again.
+  func erase(_ remove: () throws(SliceError) -> Void) throws(SliceError) {
+    try writing.withLock { (_) throws(SliceError) in
+      try remove()
+      state.withLock { $0.isErased = true }
+    }
+  }
+
+  /// The opposite; it is still to be saved.
+  func unerase() { state.withLock { $0.isErased = false } }
 
   /// Notes the end of the run. `first` gets the record with it: to write it and tell of it before
   /// those who wait for the end go on to change or remove the slice.
@@ -147,6 +166,7 @@ public final class ManagedSlice: Sendable {
         $0.process = nil
       }
     }
+    ended.send()
   }
 
   /// The process of a slice that runs and is not frozen: nothing inside a frozen one answers.
@@ -172,19 +192,6 @@ public final class ManagedSlice: Sendable {
 
   /// Waits until no run is on record; false when that takes longer.
   func awaitEnd(milliseconds: Int) -> Bool {
-    var left = milliseconds
-    while true {
-      let (running, process) = state.withLock { ($0.record.run != nil, $0.process) }
-      if !running { return true }
-      if left <= 0 { return false }
-      // First the kernel's word that the process is gone, then a moment until it is noted.
-      let slice = min(left, 100)
-      if process?.hasEnded(within: Int32(slice)) ?? true {
-        usleep(1000)
-        left -= 1
-      } else {
-        left -= slice
-      }
-    }
+    ended.wait(milliseconds: milliseconds) { state.withLock { $0.record.run == nil } }
   }
 }

@@ -164,13 +164,22 @@ public final class Node: Sendable {
     let image = try images.resolve(spec.image).identity
     try bounds?.admit(
       image: spec.image, names: images.stored(spec.image)?.names ?? [spec.image])
+    try requireFree(name)
     let linked = start && spec.settings.networkMode == .routed
     let slice = try reserve(name, linked: linked, within: bounds) { number in
       SliceRecord(
         name: name, owner: caller.user, ownerName: caller.name, createdAt: Clock.now, spec: spec,
         image: image, number: number, unenforced: unenforced)
     }
-    return try slice.gate.run("create", on: name) { () throws(SliceError) in
+    return try environment.pool.yielding { () throws(SliceError) in
+      try finishCreation(of: slice, by: caller, start: start)
+    }
+  }
+
+  private func finishCreation(
+    of slice: ManagedSlice, by caller: Caller, start: Bool
+  ) throws(SliceError) -> SliceRecord {
+    try slice.gate.run("create", on: slice.name) { () throws(SliceError) in
       do throws(SliceError) {
         try protectFloors()
         try environment.build(slice.record)
@@ -184,7 +193,7 @@ public final class Node: Sendable {
         let leftovers = discard(slice)
         notify(
           NodeEvent(
-            slice: name, kind: "create-failed", by: caller.name,
+            slice: slice.name, kind: "create-failed", by: caller.name,
             details: ["number": "\(slice.number)", "reason": error.message]))
         throw error.leaving(leftovers)
       }
@@ -255,14 +264,30 @@ public final class Node: Sendable {
           throw SliceError(
             .failed, "it is running", hint: "'slicectl stop \(slice.name)' first, or give --force")
         }
-        try halt(slice, graceMilliseconds: 0, by: user)
+        try eraseAndKill(slice)
       }
       try remove(slice, by: user)
     }
   }
 
+  /// The record first: what a crash leaves of the rest is then an orphan, killed and removed by the next
+  /// start.
+  private func eraseAndKill(_ slice: ManagedSlice) throws(SliceError) {
+    slice.update { $0.wanted = .stopped }
+    try slice.erase { () throws(SliceError) in try store.remove(slice.name) }
+    do throws(SliceError) {
+      try kill(slice)
+    } catch {
+      // It goes on living, so it must be known.
+      slice.unerase()
+      try save(slice)
+      throw error
+    }
+  }
+
   /// Removes a slice that does not run. The gate is held.
   func remove(_ slice: ManagedSlice, by user: String) throws(SliceError) {
+    try slice.erase { () throws(SliceError) in try store.remove(slice.name) }
     let leftovers = discard(slice)
     guard leftovers.isEmpty else {
       throw SliceError(.failed, "not everything could be removed").leaving(leftovers)
@@ -370,6 +395,15 @@ public final class Node: Sendable {
           ?? "'slicectl doctor' names the remedy; --allow-unenforced goes without")
   }
 
+  private static func exists(_ name: SliceName) -> SliceError {
+    SliceError(.failed, "a slice '\(name)' exists already", hint: "choose another name")
+  }
+
+  /// Spares what is done before a name is entered where that would be refused.
+  private func requireFree(_ name: SliceName) throws(SliceError) {
+    guard table.withLock({ $0[name] == nil }) else { throw Self.exists(name) }
+  }
+
   /// Enters the name into the table, with a free number, if the node and the owner's bounds have room
   /// for it: judged and entered under one lock, so that nothing is given twice.
   ///
@@ -380,10 +414,7 @@ public final class Node: Sendable {
     let place = environment.claimNumber(linked: linked)
     do throws(SliceError) {
       return try table.withLock { (table) throws(SliceError) in
-        guard table[name] == nil else {
-          throw SliceError(
-            .failed, "a slice '\(name)' exists already", hint: "choose another name")
-        }
+        guard table[name] == nil else { throw Self.exists(name) }
         guard let (number, namespaces) = place else {
           throw SliceError(
             .failed,
@@ -448,6 +479,12 @@ public final class Node: Sendable {
       // slice-init keeps the time; a second more before it is not trusted to.
       if slice.awaitEndOfGrace() { return }
     }
+    try kill(slice)
+  }
+
+  /// Ends a slice that runs, and waits until it is gone. The gate is held.
+  private func kill(_ slice: ManagedSlice) throws(SliceError) {
+    let group = cgroup.slice(slice.name).limits
     // Either is enough: the cgroup for whatever lives in it, the first process because its PID
     // namespace ends with it. ENOENT, ESRCH: gone already.
     try? group.kill()
@@ -474,7 +511,7 @@ public final class Node: Sendable {
     slice.conclude(exit, exitedAt: exitedAt) { record in
       if record.ended?.outOfMemory == true { details["reason"] = record.reason }
       do throws(SliceError) {
-        try store.save(record)
+        if !slice.isErased { try store.save(record) }
       } catch {
         details["record"] = error.message
       }

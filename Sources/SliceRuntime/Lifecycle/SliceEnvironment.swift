@@ -45,7 +45,7 @@ struct SliceEnvironment: Sendable {
     reaper = try LinkReaper(numbers: numbers)
     maker = NamespaceMaker(
       policy: policy, hasIPv6: hasIPv6, network: network, classifier: classifier)
-    pool = try Self.makePool(maker, numbers)
+    pool = try Self.makePool(maker, numbers, reaper)
     confinement = try Confinement()
     (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
       () throws(SystemError) in
@@ -109,14 +109,14 @@ struct SliceEnvironment: Sendable {
 
   /// Links that nothing would hold to their addresses are not made in advance.
   private static func makePool(
-    _ maker: NamespaceMaker, _ numbers: Numbers
+    _ maker: NamespaceMaker, _ numbers: Numbers, _ reaper: LinkReaper
   ) throws(SliceError) -> NamespacePool {
     let own = NamespaceMaker(
       policy: maker.policy, hasIPv6: maker.hasIPv6, network: try NetworkControl(),
       classifier: maker.classifier)
     return NamespacePool(
       size: maker.classifier == nil ? 0 : maker.policy.readyNamespaces, maker: own,
-      numbers: numbers)
+      numbers: numbers, reaper: reaper)
   }
 
   private func admit(_ record: SliceRecord, index: UInt32) throws(SliceError) {

@@ -26,6 +26,10 @@ extension SliceEnvironment {
 
   /// Frees a number that no slice has any more; namespaces that were not used serve the next one.
   func release(_ number: Int, _ namespaces: SliceNamespaces?) {
-    if let namespaces { pool.put(namespaces, for: number) } else { reaper.release(number) }
+    if let namespaces {
+      if pool.put(namespaces, for: number) { return }
+      reaper.retire(number)
+    }
+    reaper.release(number)
   }
 }

@@ -13,6 +13,7 @@ final class NamespacePool: Sendable {
   private let size: Int
   private let maker: NamespaceMaker
   private let numbers: Numbers
+  private let reaper: LinkReaper
   private let ready = Mutex<[Int: SliceNamespaces]>([:])
   private let alarm = Alarm()
   /// Slices that are being made.
@@ -24,10 +25,11 @@ final class NamespacePool: Sendable {
   /// After a failure, nanoseconds. Whoever makes a slice meanwhile is told the reason.
   private static let pause: UInt64 = 10_000_000_000
 
-  init(size: Int, maker: NamespaceMaker, numbers: Numbers) {
+  init(size: Int, maker: NamespaceMaker, numbers: Numbers, reaper: LinkReaper) {
     self.size = size
     self.maker = maker
     self.numbers = numbers
+    self.reaper = reaper
   }
 
   func start() throws(SliceError) {
@@ -51,9 +53,13 @@ final class NamespacePool: Sendable {
     return taken
   }
 
-  /// Gives back what was taken and not used.
-  func put(_ namespaces: SliceNamespaces, for number: Int) {
-    ready.withLock { $0[number] = namespaces }
+  /// Gives back what was taken and not used; false: there are enough.
+  func put(_ namespaces: SliceNamespaces, for number: Int) -> Bool {
+    ready.withLock { ready in
+      guard ready.count < size else { return false }
+      ready[number] = namespaces
+      return true
+    }
   }
 
   /// Keeps the filling from being in the way of `body`.
@@ -69,7 +75,9 @@ final class NamespacePool: Sendable {
     while ready.withLock({ $0.count }) < size, let number = numbers.take() {
       waitForAMoment()
       do throws(SliceError) {
-        put(try maker.make(number, linked: true), for: number)
+        if put(try maker.make(number, linked: true), for: number) { continue }
+        reaper.retire(number)
+        reaper.release(number)
       } catch {
         numbers.release(number)
         alarm.sleep(nanoseconds: Self.pause)

@@ -25,6 +25,16 @@ public struct RecordStore: Sendable {
     }
   }
 
+  /// Takes a record away, so that no crash brings it back. One that is not there is fine.
+  public func remove(_ name: SliceName) throws(SliceError) {
+    let path = layout.slice(name).record
+    try reporting("remove the record of \(name)") { () throws(SystemError) in
+      guard Files.exists(path) else { return }
+      try Files.remove(path)
+      try Files.syncDirectory(Files.parent(of: path))
+    }
+  }
+
   /// Every record; a directory without one is an orphan. One that is there and cannot be read is an
   /// error: whoever takes it for an orphan deletes a slice's data.
   public func load() throws(SliceError) -> (records: [SliceRecord], orphans: [String]) {
