@@ -57,7 +57,7 @@ private struct OwnerBoundsReader {
 
   init(below base: String) { self.base = base }
 
-  private static let words = ["slices", "images", "grants", "lease"]
+  private static let words = ["slices", "images", "grants", "networks", "lease"]
   private static let keys = Key.allCases.filter { $0.sum != nil }
 
   /// Reads one member of the table and all below it.
@@ -68,6 +68,10 @@ private struct OwnerBoundsReader {
     case "slices": bounds.slices = Int(try value.integer(in: 0...1_000_000))
     case "images": bounds.images = try value.words("names of images, with * at the end", isPattern)
     case "grants": bounds.grants = Set(try value.words(Self.grants, Grants.kinds.contains))
+    case "networks":
+      bounds.networks = try value.array("an array of texts").map { (element) throws(SliceError) in
+        try element.parsed(NetworkAllowance.expectation, NetworkAllowance.init)
+      }
     case "lease":
       let span = try value.timeSpan()
       guard span.milliseconds > 0 else { throw value.mismatch(Key.lease.form.expectation) }
@@ -96,7 +100,8 @@ private struct OwnerBoundsReader {
       let known = Self.words + Self.keys.map(\.rawValue)
       throw member.unknown(
         suggestion: nearest(to: path, among: known),
-        otherwise: "known here: slices, images, grants, lease, and the keys that can be added up")
+        otherwise:
+          "known here: slices, images, grants, networks, lease, and the keys that can be added up")
     }
   }
 }

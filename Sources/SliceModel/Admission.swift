@@ -79,6 +79,7 @@ public struct Admission: Sendable {
         key, settings, current, bound: bound, used: total(key, of: owner), "your slices may have")
     }
     try bounds.admit(grants: settings, beyond: current)
+    try bounds.admit(allowances: settings, beyond: current)
   }
 
   private func check(

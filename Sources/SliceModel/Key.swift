@@ -24,6 +24,7 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
   case netMax = "net.max"
   case netInMax = "net.in.max"
   case netMode = "net.mode"
+  case netAllow = "net.allow"
   case netPublish = "net.publish"
   case netPorts = "net.ports"
   case rawAllow = "raw.allow"
@@ -98,7 +99,7 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     // after 60 (HTB's mbuffer).
     case .netMin, .netMax, .netInMax: .rate(1_000...1_000_000_000_000)
     case .netMode: .word(["routed", "shared", "none"])
-    case .netPublish, .netPorts, .rawAllow: .list
+    case .netAllow, .netPublish, .netPorts, .rawAllow: .list
     case .lease: .time
     case .grantObserve, .grantNest, .grantNetAdmin: .flag
     }
@@ -111,7 +112,7 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .memoryMin, .memoryLow, .memoryHigh, .memoryMax, .memorySwapMax: .controller("memory")
     case .pidsMax: .controller("pids")
     case .ioWeight, .ioReadMax, .ioWriteMax, .ioReadIopsMax, .ioWriteIopsMax: .controller("io")
-    case .netMode: .construction
+    case .netMode, .netAllow: .construction
     case .lease: .supervisor
     case .diskMax, .diskFilesMax: .quota
     case .netWeight, .netMin, .netMax, .netInMax: .shaping

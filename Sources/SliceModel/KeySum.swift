@@ -19,7 +19,8 @@ extension Key {
     case .cpuMax, .memoryHigh, .memoryMax, .memorySwapMax, .pidsMax, .ioReadMax, .ioWriteMax,
       .ioReadIopsMax, .ioWriteIopsMax, .diskMax, .diskFilesMax, .netMax, .netInMax:
       .ceiling
-    case .cpuSet, .netMode, .netPublish, .netPorts, .rawAllow, .lease, .grantObserve, .grantNest,
+    case .cpuSet, .netMode, .netAllow, .netPublish, .netPorts, .rawAllow, .lease, .grantObserve,
+      .grantNest,
       .grantNetAdmin:
       nil
     }

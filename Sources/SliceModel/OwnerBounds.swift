@@ -8,10 +8,12 @@ public struct OwnerBounds: Sendable, Hashable {
   public var images: [String]?
   /// Of `Grants.kinds`.
   public var grants: Set<String> = []
+  /// What `net.allow` of their slices may name, or parts of it.
+  public var networks: [NetworkAllowance] = []
   /// A slice without a lease gets it; nil: a slice may live for ever.
   public var longestLease: TimeSpan?
 
-  /// No bound on amounts, and no grant.
+  /// No bound on amounts, no grant, and no network.
   public init() {}
 
   public func allows(image name: String) -> Bool {
@@ -51,6 +53,21 @@ public struct OwnerBounds: Sendable, Hashable {
         hint: grants.isEmpty
           ? "nothing is: ask the node's administrator"
           : "granted are: " + grants.sorted().joined(separator: ", "))
+    }
+  }
+}
+
+extension OwnerBounds {
+  /// Refuses what is beyond `networks`; what a slice may reach already it keeps.
+  func admit(allowances wanted: Settings, beyond current: Settings?) throws(SliceError) {
+    let present = try current?.networkAllowances() ?? []
+    for allowance in try wanted.networkAllowances()
+    where !present.contains(allowance) && !networks.contains(where: { $0.covers(allowance) }) {
+      throw SliceError(
+        .refused, "net.allow=\(allowance) is not for you to allow",
+        hint: networks.isEmpty
+          ? "ask the node's administrator: nothing is"
+          : "you may allow: " + networks.map(\.description).joined(separator: ", "))
     }
   }
 }

@@ -78,6 +78,7 @@ public struct Settings: Sendable, Hashable {
     if let least = rate(.netMin), let most = rate(.netMax), least > most {
       throw SliceError(.usage, "net.min=\(least) is above net.max=\(most)")
     }
+    _ = try networkAllowances()
   }
 
   /// The values as texts that `set` parses back to the same settings.

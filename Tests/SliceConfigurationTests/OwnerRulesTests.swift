@@ -27,6 +27,7 @@ import Testing
       net.max = "10M"
       images = ["minimal", "host", "web-*", "*"]
       grants = ["icmp", "observe"]
+      networks = ["10.1.0.0/16", "53/udp"]
       lease = "30d"
       [owners.4243]
       [owners.alice]
@@ -45,6 +46,7 @@ import Testing
     ]
     bounds.images = ["minimal", "host", "web-*", "*"]
     bounds.grants = ["icmp", "observe"]
+    bounds.networks = ["10.1.0.0/16", "53/udp"].compactMap(NetworkAllowance.init)
     bounds.longestLease = TimeSpan("30d")
     #expect(policy.owners[1].bounds == bounds)
     #expect(policy.owners[3].bounds == OwnerBounds())
@@ -69,6 +71,8 @@ import Testing
     BadText("[owners.\"*\"]\nimages = [\"w*b\"]", "owners.*.images: expected names of images"),
     BadText("[owners.\"*\"]\ngrants = [\"root\"]", "owners.*.grants: expected words of observe"),
     BadText("[owners.\"*\"]\nlease = \"0s\"", "owners.*.lease: expected a time"),
+    BadText(
+      "[owners.\"*\"]\nnetworks = [\"10.1.2.3/24\"]", "owners.*.networks[0]: expected networks"),
     BadText(
       "[owners.\"*\"]\n\"memory.max\" = 1\nmemory = { max = 2 }", "owners.*.memory.max is set twice"
     ),

@@ -10,7 +10,8 @@ import Testing
         "memory.swap.max", "pids.max", "io.weight", "io.read.max", "io.write.max",
         "io.read.iops.max",
         "io.write.iops.max", "disk.max", "disk.files.max", "net.weight", "net.min", "net.max",
-        "net.in.max", "net.mode", "net.publish", "net.ports", "raw.allow", "lease", "grant.observe",
+        "net.in.max", "net.mode", "net.allow", "net.publish", "net.ports", "raw.allow", "lease",
+        "grant.observe",
         "grant.nest", "grant.net-admin",
       ])
   }

@@ -61,6 +61,68 @@ import Testing
     }
   }
 
+  @Test func aSliceIsAllowedMoreThanOthersAndOnlyUntilThatIsTakenBack() throws {
+    let policy = """
+      [owners.4242]
+      networks = ["10.1.0.0/16", "80/tcp"]
+      """
+    try withWorld(.init(policy: policy)) { node, world in
+      try node.create("client", as: .alice)
+      try node.create("other", as: .alice)
+      let servers = try world.startServers()
+      defer { servers.forEach { $0.signal(SIGKILL) } }
+      func reaches(_ slice: String) throws -> [Bool] {
+        try [World.private4, World.private4Other, World.private6, World.host4, World.host6].map {
+          try node.answers($0, to: slice, as: .alice)
+        }
+      }
+      #expect(try reaches("client") == [false, false, false, false, false])
+      try node.succeed("set", "client", "net.allow=\(World.private4)", as: .alice)
+      #expect(try reaches("client") == [true, false, false, false, false])
+      #expect(try reaches("other") == [false, false, false, false, false])
+      try node.succeed("set", "client", "net.allow=10.1.2.0/24,80/tcp", as: .alice)
+      #expect(try reaches("client") == [false, true, false, true, true])
+
+      // What an owner has no leave for changes nothing; root needs none.
+      for text in ["10.0.0.0/8", "fd00:9::/32", "22/tcp", "10.1.2.0/24,81/tcp"] {
+        let refused = try node.slicectl("set", "client", "net.allow=\(text)", as: .alice)
+        #expect(refused.fails(4, "not for you to allow", "80/tcp"), "\(refused)")
+      }
+      let theirs = try node.slicectl(
+        "create", "his", "--image", "minimal", "--set", "net.allow=\(World.private4)", as: .bob)
+      #expect(theirs.fails(4, "net.allow", "administrator"), "\(theirs)")
+      let bad = try node.slicectl("set", "client", "net.allow=10.1.2.3/24")
+      #expect(bad.fails(2, "net.allow", "10.1.2.0/24"), "\(bad)")
+      #expect(try reaches("client") == [false, true, false, true, true])
+      try node.succeed("set", "client", "net.allow=fd00:9::/32", as: .root)
+      #expect(try reaches("client") == [false, false, true, false, false])
+
+      // It outlives the supervisor and a restart of the slice.
+      node.crashSupervisor()
+      try node.startSupervisor()
+      #expect(try reaches("client") == [false, false, true, false, false])
+      try node.succeed("restart", "client", as: .alice)
+      #expect(try reaches("client") == [false, false, true, false, false])
+
+      // Taken back, an open connection ends with the packet: here a stream that goes on and on.
+      let stream = try node.host.start(
+        world.command(["sh", "-c", "yes | nc -l -p 99 -s \(World.private6) >/dev/null"]))
+      defer { stream.signal(SIGKILL) }
+      let sent = "/sys/class/net/up1/statistics/rx_packets"
+      func arrived() throws -> String { try node.host.run(world.command(["cat", sent])).output }
+      let reader = try node.start(
+        "exec", "client", "--", "sh", "-c",
+        "while ! nc \(World.private6) 99 </dev/zero >/dev/null; do sleep 0.1; done", as: .alice)
+      defer { reader.signal(SIGKILL) }
+      let first = try arrived()
+      #expect(try eventually(within: 10) { try arrived() != first }, "the control")
+      try node.succeed("set", "client", "net.allow=default", as: .alice)
+      let last = try arrived()
+      usleep(300_000)
+      #expect(try arrived() == last)
+    }
+  }
+
   // MARK: - Attacks
 
   @Test(
@@ -160,7 +222,7 @@ import Testing
 // MARK: - The world
 
 /// A network namespace behind the host's uplink, with a site's private networks on the way.
-private struct World {
+struct World {
   static let host4 = "203.0.113.2"
   static let host6 = "2001:db8:113::2"
   static let address4 = "198.51.100.1"
@@ -224,7 +286,7 @@ private struct World {
   }
 }
 
-private func withWorld(
+func withWorld(
   _ options: TestNode.Options = .init(), _ body: (TestNode, World) throws -> Void
 ) throws {
   try withNode(options) { node in

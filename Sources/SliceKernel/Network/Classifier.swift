@@ -5,29 +5,16 @@ import Glibc
 import SliceModel
 import Synchronization
 
-/// What was dropped of one slice's packets, and why.
-public struct DropStatistics: Sendable, Hashable {
-  /// Packets and bytes by reason, in the order of the program's list.
-  public struct Count: Sendable, Hashable {
-    /// A word of slicectl(1), "DROPS".
-    public var reason: String
-    public var packets, bytes: UInt64
-  }
-
-  /// Of what the slice sent.
-  public var sent: [Count]
-  /// Of what was sent to it.
-  public var received: [Count]
-}
-
 /// The program on the host's end of every link that decides which packets of a slice pass
 /// (CShims/classifier/classifier.bpf.c), with its policy.
 public final class Classifier: Sendable {
   // A pointer to what never changes once it is made; the kernel's maps take care of themselves.
-  private struct Handle: @unchecked Sendable { let pointer: OpaquePointer }
-  private let handle: Handle
+  struct Handle: @unchecked Sendable { let pointer: OpaquePointer }
+  let handle: Handle
   /// Indices of the links that were admitted, by name.
-  private let links = Mutex<[String: UInt32]>([:])
+  let links = Mutex<[String: UInt32]>([:])
+  /// What has been put into the maps for single links, by name.
+  let allowances = Mutex<[String: LinkAllowances]>([:])
 
   /// Loads the programs. `running` are the ids of those of an earlier supervisor, whose counters and
   /// slices are taken over; what is reachable is always as `policy` says.
@@ -100,6 +87,7 @@ public final class Classifier: Sendable {
 
   /// Forgets a link. One that is not known is fine.
   public func dismiss(_ link: String) throws(SliceError) {
+    try withdrawAllowances(link)
     guard let index = links.withLock({ $0.removeValue(forKey: link) }) else { return }
     try classifying("link \(link)") { ccl_dismiss(handle.pointer, index, $0) }
   }
@@ -109,26 +97,10 @@ public final class Classifier: Sendable {
     let known = links.withLock { Array($0.values) }
     try classifying("former links") { ccl_retain(handle.pointer, known, known.count, $0) }
   }
-
-  /// Nil for a link that is not admitted.
-  public func drops(_ link: String) throws(SliceError) -> DropStatistics? {
-    guard let index = links.withLock({ $0[link] }) else { return nil }
-    var packets = [UInt64](repeating: 0, count: ccl_reasons())
-    var bytes = packets
-    try classifying("drops of \(link)") {
-      ccl_drops(handle.pointer, index, &packets, &bytes, $0)
-    }
-    let counts = packets.indices.map {
-      DropStatistics.Count(
-        reason: String(cString: ccl_reason_name($0)), packets: packets[$0], bytes: bytes[$0])
-    }
-    let border = ccl_received_reasons()
-    return DropStatistics(sent: Array(counts[..<border]), received: Array(counts[border...]))
-  }
 }
 
 /// Runs a call of the classifier's shim; its error as a `SliceError` said of `object`.
-private func classifying(
+func classifying(
   _ object: String, _ call: (UnsafeMutablePointer<ccl_error>) -> Int32
 ) throws(SliceError) {
   var error = ccl_error()

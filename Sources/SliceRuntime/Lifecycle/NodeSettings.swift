@@ -60,8 +60,10 @@ extension Node {
     try storage.apply(new.settings, insteadOf: old.settings, project: project)
     guard slice.record.run != nil else { return nil }
     do throws(SliceError) {
+      try environment.allow(new.settings, to: slice.record)
       return try applyToRun(new, insteadOf: old, to: slice)
     } catch {
+      try environment.allow(old.settings, to: slice.record)
       try storage.apply(old.settings, insteadOf: new.settings, project: project)
       throw error
     }

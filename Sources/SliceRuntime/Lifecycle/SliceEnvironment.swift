@@ -120,6 +120,8 @@ struct SliceEnvironment: Sendable {
   }
 
   private func admit(_ record: SliceRecord, index: UInt32) throws(SliceError) {
+    try classifier?.allow(
+      record.spec.settings.networkAllowances(), to: SliceLink.name(record.number), index: index)
     try classifier?.admit(link(record.number), index: index, owner: record.owner)
   }
 
@@ -137,6 +139,11 @@ struct SliceEnvironment: Sendable {
     guard let classifier, record.spec.settings.networkMode == .routed else { return }
     // Without a link the slice is about to end.
     let link = SliceLink.name(record.number)
+    // First of all, so that nothing that it may reach is refused for a moment.
+    let present = if_nametoindex(link)
+    if present != 0 {
+      try classifier.allow(record.spec.settings.networkAllowances(), to: link, index: present)
+    }
     guard let index = try network.attach(classifier, to: link) else { return }
     uplinks.adopt(record.number, record.spec.settings)
     try uplinks.setInbound(record.spec.settings, on: link, index: index)
@@ -159,6 +166,11 @@ struct SliceEnvironment: Sendable {
       try uplinks.set(record.number, old)
       throw error
     }
+  }
+
+  /// What a slice that runs may reach from now on.
+  func allow(_ settings: Settings, to record: SliceRecord) throws(SliceError) {
+    try classifier?.allow(settings.networkAllowances(), to: SliceLink.name(record.number))
   }
 
   // MARK: - Building

@@ -28,6 +28,8 @@ struct OfferReports: Sendable {
     members["owner"] = .string(subject.caller.name)
     members["images"] = strings(bounds.map { $0.images ?? ["*"] } ?? ["*"])
     members["grants"] = strings(bounds.map { $0.grants.sorted() } ?? Grants.kinds)
+    // Nil: an administrator may allow any.
+    members["networks"] = bounds.map { strings($0.networks.map(\.description)) } ?? .null
     members["lease"] = .object([
       "longestSeconds": JSONValue(
         bounds?.longestLease.map { Double($0.milliseconds) / 1000 }),
