@@ -101,7 +101,8 @@ import Testing
     #expect(
       slice["net"].keys == [
         "weight", "share", "minBitsPerSecond", "maxBitsPerSecond", "sentBytes", "receivedBytes",
-        "sentPackets", "receivedPackets", "droppedPackets",
+        "sentPackets", "receivedPackets", "droppedPackets", "sentDroppedPackets",
+        "sentDroppedBytes", "receivedDroppedPackets", "receivedDroppedBytes", "drops",
       ])
     #expect(
       slice["pressure"].keys == ["cpu", "memory", "io", "cpuSeconds", "memorySeconds", "ioSeconds"])

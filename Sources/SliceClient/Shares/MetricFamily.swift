@@ -10,12 +10,16 @@ struct MetricFamily: Sendable {
     var value: @Sendable (JSONValue) -> Double?
   }
 
+  /// What the labels of a figure are known by only when it is there.
+  typealias Rows = @Sendable (JSONValue) -> [(labels: [(String, String)], value: Double)]
+
   /// Without `_total`.
   let name: String
   let kind: Kind
   /// One sentence, without backslashes and line ends.
   let help: String
-  let figures: [Figure]
+  var figures: [Figure] = []
+  var rows: Rows = { _ in [] }
 
   /// As the last word of the name says it.
   var unit: String? {
@@ -62,6 +66,8 @@ struct MetricFamily: Sendable {
       rate(
         "slice_net_receive_max_bytes_per_second", "inMaxBitsPerSecond",
         "Ceiling of what it receives."),
+      drops("packets", "Packets of the slice dropped by the classifier, by reason."),
+      drops("bytes", "What the classifier has dropped of the slice's packets, by reason."),
     ] + use("slice", "the slice")
 
   static let ofNode: [MetricFamily] =
@@ -117,6 +123,20 @@ struct MetricFamily: Sendable {
           Figure(label: ("resource", kind)) { $0["pressure"]["\(kind)Seconds"].number }
         }),
     ]
+  }
+
+  /// Named apart from `slice_net_dropped_packets`, which has what the link has lost as well.
+  private static func drops(_ unit: String, _ help: String) -> MetricFamily {
+    MetricFamily(
+      name: "slice_net_refused_\(unit)", kind: .counter, help: help,
+      rows: { slice in
+        (slice["net"]["drops"].array ?? []).compactMap { row in
+          guard let reason = row["reason"].string, let direction = row["direction"].string,
+            let value = row[unit].number
+          else { return nil }
+          return ([("direction", direction), ("reason", reason)], value)
+        }
+      })
   }
 
   private static func gauge(

@@ -50,7 +50,7 @@ public struct MetricsText: Sendable {
   ) -> [(labels: [(String, String)], value: Double)] {
     family.figures.compactMap { figure in
       figure.value(row).map { (figure.label.map { [$0] } ?? [], $0) }
-    }
+    } + family.rows(row)
   }
 
   private func write(

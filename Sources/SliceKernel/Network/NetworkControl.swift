@@ -6,6 +6,26 @@ import Synchronization
 /// What a slice has sent and received through its link, since the link was made.
 public struct LinkStatistics: Sendable, Hashable {
   public var sentBytes, sentPackets, receivedBytes, receivedPackets, droppedPackets: UInt64
+  /// Of what it sent and of what was sent to it, by the classifier; `droppedPackets` has these too.
+  public var sentDropped = Dropped()
+  public var receivedDropped = Dropped()
+
+  public struct Dropped: Sendable, Hashable {
+    public var packets: UInt64 = 0
+    public var bytes: UInt64 = 0
+    public init() {}
+
+    init(_ counts: [DropStatistics.Count]) {
+      packets = counts.reduce(0) { $0 + $1.packets }
+      bytes = counts.reduce(0) { $0 + $1.bytes }
+    }
+
+    public static func += (left: inout Dropped, right: Dropped) {
+      left.packets += right.packets
+      left.bytes += right.bytes
+    }
+  }
+
   public init(
     sentBytes: UInt64, sentPackets: UInt64, receivedBytes: UInt64, receivedPackets: UInt64,
     droppedPackets: UInt64
@@ -21,9 +41,11 @@ public struct LinkStatistics: Sendable, Hashable {
   /// so that the figures are of what has passed.
   public mutating func account(for drops: DropStatistics) {
     func less(_ count: UInt64, _ dropped: UInt64) -> UInt64 { count - min(dropped, count) }
-    sentBytes = less(sentBytes, drops.sent.reduce(0) { $0 + $1.bytes })
-    sentPackets = less(sentPackets, drops.sent.reduce(0) { $0 + $1.packets })
-    droppedPackets += (drops.sent + drops.received).reduce(0) { $0 + $1.packets }
+    sentDropped = Dropped(drops.sent)
+    receivedDropped = Dropped(drops.received)
+    sentBytes = less(sentBytes, sentDropped.bytes)
+    sentPackets = less(sentPackets, sentDropped.packets)
+    droppedPackets += sentDropped.packets + receivedDropped.packets
   }
 }
 

@@ -9,6 +9,7 @@ public struct SliceUse: Sendable, Hashable {
   public var cgroup = CgroupUse()
   /// Nil where the slice has no link.
   public var link: LinkStatistics?
+  public var drops: DropStatistics?
   /// What it has made below its own cgroup, and how many more there are; where that was asked for.
   public var children: [CgroupTree] = []
   public var moreChildren = 0
@@ -62,6 +63,7 @@ extension Node {
         var use = SliceUse(
           record.name, in: directory, controllers, treeLimit: min(left, Self.treeLimits.slice))
         use.link = links.byNumber["\(record.number)"]
+        use.drops = links.drops[SliceLink.name(record.number)]
         left -= use.children.reduce(0) { $0 + $1.count }
         return body(record, use)
       }
@@ -69,23 +71,26 @@ extension Node {
     return (Array(slices.joined()), node)
   }
 
-  /// By number. A failure leaves the figures out: they are null then.
+  /// By number; drops by link. A failure leaves the figures out: they are null then.
   private func links(
     of records: [SliceRecord]
-  ) -> (byNumber: [String: LinkStatistics], areAll: Bool) {
-    let linked = records.filter { $0.run != nil && $0.spec.settings.networkMode == .routed }
-    if records.count != 1 {
-      guard
-        var all = try? environment.network.statistics(prefix: SliceLink.prefix)
-      else { return ([:], false) }
-      for record in linked {
-        if let drops = drops(record) { all["\(record.number)"]?.account(for: drops) }
+  ) -> (byNumber: [String: LinkStatistics], drops: [String: DropStatistics], areAll: Bool) {
+    let prefix = SliceLink.prefix
+    if records.count == 1 {
+      let record = records[0]
+      guard record.run != nil, record.spec.settings.networkMode == .routed else {
+        return ([:], [:], false)
       }
-      return (all, true)
+      var drops: [String: DropStatistics] = [:]
+      drops[SliceLink.name(record.number)] = self.drops(record)
+      return (linkStatistics(record).map { ["\(record.number)": $0] } ?? [:], drops, false)
     }
-    var result: [String: LinkStatistics] = [:]
-    for record in linked { result["\(record.number)"] = linkStatistics(record) }
-    return (result, false)
+    guard var all = try? environment.network.statistics(prefix: prefix) else {
+      return ([:], [:], false)
+    }
+    let drops = (try? environment.classifier?.drops()) ?? [:]
+    for (link, counts) in drops { all[String(link.dropFirst(prefix.count))]?.account(for: counts) }
+    return (all, drops, true)
   }
 
   private func use() -> NodeUse {
@@ -143,6 +148,8 @@ extension LinkStatistics {
       receivedBytes += one.receivedBytes
       receivedPackets += one.receivedPackets
       droppedPackets += one.droppedPackets
+      sentDropped += one.sentDropped
+      receivedDropped += one.receivedDropped
     }
   }
 }

@@ -98,6 +98,7 @@ struct ShareReports: Sendable {
       $0.member("maxBitsPerSecond", settings.rate(.netMax)?.bitsPerSecond)
       $0.member("inMaxBitsPerSecond", settings.rate(.netInMax)?.bitsPerSecond)
       use.link.write(to: &$0)
+      $0.array("drops", use.drops?.present ?? []) { $0.write(to: &$1) }
     }
     json.object("pressure") { use.cgroup.writePressure(to: &$0) }
   }
@@ -193,5 +194,32 @@ extension LinkStatistics? {
     json.member("sentPackets", self?.sentPackets)
     json.member("receivedPackets", self?.receivedPackets)
     json.member("droppedPackets", self?.droppedPackets)
+    json.member("sentDroppedPackets", self?.sentDropped.packets)
+    json.member("sentDroppedBytes", self?.sentDropped.bytes)
+    json.member("receivedDroppedPackets", self?.receivedDropped.packets)
+    json.member("receivedDroppedBytes", self?.receivedDropped.bytes)
+  }
+}
+
+/// Drops of one direction for one reason.
+private struct DropRow {
+  var direction: String
+  var count: DropStatistics.Count
+
+  func write(to json: inout JSONObjectWriter) {
+    json.member("direction", direction)
+    json.member("reason", count.reason)
+    json.member("packets", count.packets)
+    json.member("bytes", count.bytes)
+  }
+}
+
+extension DropStatistics {
+  /// What there was any of.
+  fileprivate var present: [DropRow] {
+    func rows(_ direction: String, _ counts: [Count]) -> [DropRow] {
+      counts.filter { $0.packets > 0 }.map { DropRow(direction: direction, count: $0) }
+    }
+    return rows("sent", sent) + rows("received", received)
   }
 }
