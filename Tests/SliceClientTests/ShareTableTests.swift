@@ -86,7 +86,8 @@ enum ShareSamples {
     let lines = lines(width: nil)
     for title in [
       "NAME", "OWNER", "STATE", "WEIGHT", "CPU SHARE", "CORES", "CPU TIME", "THROTTLED", "MEMORY",
-      "FLOOR", "PEAK", "SWAP", "OOM", "PIDS", "IO SHARE", "READ", "WRITTEN", "DISK", "SENT",
+      "FLOOR", "PEAK", "SWAP", "OOM", "PIDS", "IO SHARE", "READ", "WRITTEN", "DISK", "NET SHARE",
+      "SENT",
       "RECEIVED", "DROPPED", "PRESSURE C/M/I",
     ] {
       #expect(lines[0].contains(title))

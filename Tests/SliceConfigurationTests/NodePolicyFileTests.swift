@@ -20,6 +20,7 @@ import Testing
         name-servers = ["192.0.2.53", "2001:DB8:0::53"]
         allow = ["10.1.2.0/24", "fd00:9::3"]
         host-ports = ["123/udp"]
+        uplinks = ["eth0", "wan0.7"]
         [ids]
         first = 0x1000_0000
         ranges = 16
@@ -34,6 +35,7 @@ import Testing
       try #require(AddressNetwork("10.1.2.0/24")), try #require(AddressNetwork("fd00:9::3")),
     ]
     expected.network.hostPorts = [try #require(TransportPort("123/udp"))]
+    expected.network.uplinks = ["eth0", "wan0.7"]
     expected.firstUserID = 0x1000_0000
     expected.userIDRanges = 16
     #expect(policy == expected)
@@ -47,6 +49,7 @@ import Testing
         memory = "20G"
         pids = 20000
         disk = "200G"
+        net = "900M"
         [reserve]
         cpu = 0.5
         memory = 536870912
@@ -55,6 +58,7 @@ import Testing
     #expect(policy.total.memory == ByteSize("20G"))
     #expect(policy.total.pids == 20_000)
     #expect(policy.total.disk == ByteSize("200G"))
+    #expect(policy.total.net == BitRate("900M"))
     #expect(policy.reserve.cpu == CPUAmount("50%"))
     #expect(policy.reserve.memory == ByteSize("512M"))
   }

@@ -59,7 +59,11 @@ import Testing
           ["\(range.lowerBound)m", "\(range.upperBound)m"],
           ["\(range.lowerBound - 1)m", "\(range.upperBound + 1)m"]
         )
-      case .rate: (["8", "9223372036G"], ["0", "7", "9223372037G"])
+      case .rate(let range):
+        (
+          ["\(range.lowerBound)", "\(range.upperBound)"],
+          ["0", "\(range.lowerBound - 1)", "\(range.upperBound + 1)", "9223372037G"]
+        )
       case .time: (["1ms"], ["0", "0s"])
       case .processors: (["8191"], ["8192"])
       case .word(let words): (words, words.map { $0.uppercased() } + ["x" + words[0]])
@@ -107,7 +111,7 @@ import Testing
     switch form {
     case .count(let range): ["\(range.lowerBound)", "\(range.upperBound)", "100"]
     case .bytes(let range): ["\(range.lowerBound)", "\(range.upperBound)", "256M", "1.5G"]
-    case .rate: ["8", "100M", "1.5G"]
+    case .rate(let range): ["\(range.lowerBound)", "\(range.upperBound)", "100M", "1.5G"]
     case .cpu: ["150%", "1.5", "1234m"]
     case .processors: ["0", "0-3,8", "3,1,2"]
     case .time: ["30", "1.5h", "7d", "1ms"]

@@ -100,9 +100,10 @@ import Testing
     #expect(slice["disk"].keys == ["maxBytes", "usedBytes"])
     #expect(
       slice["net"].keys == [
-        "weight", "share", "minBitsPerSecond", "maxBitsPerSecond", "sentBytes", "receivedBytes",
-        "sentPackets", "receivedPackets", "droppedPackets", "sentDroppedPackets",
-        "sentDroppedBytes", "receivedDroppedPackets", "receivedDroppedBytes", "drops",
+        "weight", "share", "minBitsPerSecond", "maxBitsPerSecond", "inMaxBitsPerSecond",
+        "sentBytes", "receivedBytes", "sentPackets", "receivedPackets", "droppedPackets",
+        "sentDroppedPackets", "sentDroppedBytes", "receivedDroppedPackets", "receivedDroppedBytes",
+        "drops",
       ])
     #expect(
       slice["pressure"].keys == ["cpu", "memory", "io", "cpuSeconds", "memorySeconds", "ioSeconds"])
