@@ -162,6 +162,8 @@ static void add_class(struct cnl_batch *batch, int index, const struct cnl_class
     cnl_nest_end(message, options);
 }
 
+static const char SET_BUCKET[] = "set TBF qdisc";
+
 // One that is there is changed, whatever handle the kernel has given it.
 static void add_bucket(
     struct cnl_batch *batch, int index, uint32_t handle, uint32_t parent, uint64_t rate,
@@ -170,7 +172,7 @@ static void add_bucket(
     const struct tc_tbf_qopt settings = {
         .rate = ratespec(rate), .limit = queue, .buffer = ticks(burst, rate)};
     struct nl_msg *message = cnl_batch_add(
-        batch, "set TBF qdisc", RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, &header,
+        batch, SET_BUCKET, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, &header,
         sizeof header);
     cnl_put_string(batch, message, TCA_KIND, "tbf");
     struct nlattr *options = cnl_nest_start(batch, message, TCA_OPTIONS);
@@ -204,7 +206,11 @@ static int set_classes(
         struct cnl_error failure;
         int result =
             cnl_batch_run(rtnetlink, &batch, name_of(name, index), NULL, NULL, &failure);
-        if (result < 0) return unsupported(result, error, &failure);
+        // Without the tree it is ENOENT too, for the class.
+        if (result < 0 && strcmp(failure.operation, SET_BUCKET) == 0)
+            return unsupported(result, error, &failure);
+        if (result < 0 && error) *error = failure;
+        if (result < 0) return result;
     }
     return 0;
 }

@@ -894,6 +894,7 @@ def test_tree_of_classes():
         call("cnl_tree_remove", context, 99999)
         raises(errno.ENODEV, root_of, 99999)
         raises(errno.ENODEV, set_classes, 99999, shaped(2))
+        raises(errno.ENOENT, set_classes, index, shaped(2))
 
 
 def test_tree_leaves_what_an_administrator_has_made():

@@ -52,7 +52,7 @@ struct cnl_class {
 // Makes classes, or changes those that are there. A class keeps its debts: where its rate was so low
 // that one packet took long, a higher one counts only after that, except for a fresh one. The work for a
 // change is constant; to make a class or remove one the kernel walks over all that are there.
-// EOPNOTSUPP: the kernel has no HTB or TBF.
+// ENOENT: there is no tree of ours. EOPNOTSUPP: the kernel has no TBF.
 int cnl_classes_set(
     struct cnl_context *context, int index, const struct cnl_class *classes, size_t count,
     struct cnl_error *error);

@@ -125,7 +125,7 @@ final class UplinkKeeper: Sendable {
     }
   }
 
-  /// Does something with a link. That it is gone is no failure: the next look tells of it.
+  /// Does something with a link. That it is gone, or its tree, is no failure: the next look tells of it.
   private func onLink(
     _ place: Int, _ state: inout State,
     _ body: (inout UplinkTree, [Int: TrafficWish]) throws(SliceError) -> Void
@@ -134,7 +134,9 @@ final class UplinkKeeper: Sendable {
       try body(&state.links[place], state.wishes)
     } catch {
       let link = state.links[place]
-      guard if_nametoindex(link.name) != link.index else { throw error }
+      guard (try? control.root(of: link.name, index: link.index)) != .ours else { throw error }
+      state.links[place].standing = .failed("it has lost its tree")
+      hasChanged.store(true, ordering: .releasing)
     }
   }
 
@@ -179,8 +181,8 @@ final class UplinkKeeper: Sendable {
       return ("there is no classifier to tell whose packets are whose", nil)
     }
     if let missing = Self.missingSupport { return (missing, Self.modules) }
-    // It may have been mended a moment ago.
-    if problem() != nil { look() }
+    // It may have been mended, or marred, a moment ago.
+    if problem() != nil || !isSound() { look() }
     return problem()
   }
 
@@ -307,20 +309,19 @@ final class UplinkKeeper: Sendable {
   /// Whether all is as it was left: somebody may have taken a tree or a filter away.
   private func isSound() -> Bool {
     state.withLock { state in
+      var isSound = true
       for place in state.links.indices {
         let link = state.links[place]
-        if link.standing == .shaped,
-          (try? control.root(of: link.name, index: link.index)) != .ours
-        {
-          return false
+        if link.standing == .shaped {
+          isSound = isSound && (try? control.root(of: link.name, index: link.index)) == .ours
         }
         guard link.isClassified, (try? network.hasClassifier(onUplink: link.name)) != true else {
           continue
         }
         state.links[place].isClassified = false
-        return false
+        isSound = false
       }
-      return true
+      return isSound
     }
   }
 
