@@ -6,6 +6,7 @@ import SliceModel
 
 struct Create: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "create",
     abstract: "Build a slice and start it.",
     discussion: """
       Returns when the service has been executed, or says why not and leaves nothing behind. \

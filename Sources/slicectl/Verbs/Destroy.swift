@@ -4,6 +4,7 @@ import SliceModel
 
 struct Destroy: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "destroy",
     abstract: "Remove slices and all that they used.",
     discussion: """
       Their storage and logs go with them. A running slice is refused without --force.

@@ -5,6 +5,7 @@ import SliceRuntime
 
 struct Doctor: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "doctor",
     abstract: "Tell what this host can and cannot enforce, and what mends it.",
     discussion: """
       Needs no supervisor. Ends with status 5 where something is missing that every slice needs.

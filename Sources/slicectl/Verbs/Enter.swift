@@ -6,6 +6,7 @@ import SliceModel
 
 struct Enter: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "enter",
     abstract: "Open a shell inside a slice.",
     discussion: """
       On a terminal: with job control, and a size that follows the window. Otherwise the shell reads \

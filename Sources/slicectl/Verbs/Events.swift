@@ -4,6 +4,7 @@ import SliceModel
 
 struct Events: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "events",
     abstract: "Show what has happened to slices, and who did it.",
     discussion: """
       With --json: an array of events, with --follow one event a line.

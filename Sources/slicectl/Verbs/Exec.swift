@@ -6,6 +6,7 @@ import SliceModel
 
 struct Exec: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "exec",
     abstract: "Run a command inside a slice.",
     discussion: """
       Its output and its exit status are slicectl's: 128 + the signal's number where a signal ended \

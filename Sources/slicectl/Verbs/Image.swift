@@ -2,6 +2,7 @@ import ArgumentParser
 
 struct Image: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "image",
     abstract: "Look after the images that slices start from.",
     discussion: """
       'host' (the host's own programs, read-only, nothing of its data) and 'minimal' (a static \

@@ -4,6 +4,7 @@ import SliceModel
 
 struct Inspect: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "inspect",
     abstract: "Show all that is known of a slice.",
     discussion: """
       What was asked, what is, and which limits this host does not enforce.

@@ -4,6 +4,7 @@ import SliceModel
 
 struct Kill: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "kill",
     abstract: "Send a signal to the service of slices.",
     discussion: """
       A signal is a name, with or without SIG, or a number.

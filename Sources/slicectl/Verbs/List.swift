@@ -3,6 +3,7 @@ import SliceClient
 
 struct List: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "list",
     abstract: "Show the slices of this node that are yours.",
     discussion: """
       UP tells for how long a slice has been running, AGE how long ago it was created.

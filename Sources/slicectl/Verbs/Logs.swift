@@ -5,6 +5,7 @@ import SliceModel
 
 struct Logs: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "logs",
     abstract: "Show what a slice's service has printed.",
     discussion: """
       What it printed to standard error goes to standard error. On a terminal, control characters \

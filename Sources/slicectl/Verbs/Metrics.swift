@@ -4,6 +4,7 @@ import SliceModel
 
 struct Metrics: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "metrics",
     abstract: "Print what slices may use and do use, for Prometheus.",
     discussion: """
       The text format that Prometheus and node_exporter's textfile collector read; with --format \

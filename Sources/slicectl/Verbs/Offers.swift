@@ -4,6 +4,7 @@ import SliceModel
 
 struct Offers: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "offers",
     abstract: "Show what you could still get of this node.",
     discussion: """
       NODE is what all slices together can have, PROMISED what is guaranteed already, FREE the rest of \

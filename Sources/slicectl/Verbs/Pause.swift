@@ -4,6 +4,7 @@ import SliceModel
 
 struct Pause: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "pause",
     abstract: "Freeze all processes of slices, where they are.",
     discussion: """
       They keep their memory and get no processor time until 'slicectl resume'.

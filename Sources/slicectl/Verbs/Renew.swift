@@ -4,6 +4,7 @@ import SliceModel
 
 struct Renew: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "renew",
     abstract: "Renew the leases of slices.",
     discussion: """
       They then end so long from now. A slice that was stopped because its lease had ended may be \

@@ -4,6 +4,7 @@ import SliceModel
 
 struct Restart: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "restart",
     abstract: "Stop slices and start them again.",
     discussion: """
         slicectl restart web

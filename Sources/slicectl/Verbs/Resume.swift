@@ -4,6 +4,7 @@ import SliceModel
 
 struct Resume: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "resume",
     abstract: "Let paused slices go on.",
     discussion: """
         slicectl resume batch

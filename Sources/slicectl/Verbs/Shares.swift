@@ -4,6 +4,7 @@ import SliceModel
 
 struct Shares: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "shares",
     abstract: "Show what slices may use and what they do use.",
     discussion: """
       CPU SHARE is what a slice's weight guarantees among those that run now; CORES is what it uses \

@@ -4,6 +4,7 @@ import SliceModel
 
 struct Start: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "start",
     abstract: "Start slices that are not running.",
     discussion: """
         slicectl start web cache

@@ -4,6 +4,7 @@ import SliceModel
 
 struct Stop: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "stop",
     abstract: "End the processes of slices; the slices stay.",
     discussion: """
       The service gets SIGTERM; whatever is left after the timeout is killed.

@@ -4,6 +4,7 @@ import SliceModel
 
 struct StopAll: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "stop-all",
     abstract: "The emergency stop: end every slice on this node at once.",
     discussion: """
       For administrators of the node. No slice runs or sends any more when it returns. Slices stay, \

@@ -6,6 +6,7 @@ import SliceModel
 
 struct Top: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "top",
     abstract: "Show what slices do use, live.",
     discussion: """
       On a terminal: keys c m i n p N sort by processors, memory, disk, network, processes and name, t \

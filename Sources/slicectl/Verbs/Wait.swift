@@ -5,6 +5,7 @@ import SliceModel
 
 struct Wait: Verb {
   static let configuration = CommandConfiguration(
+    commandName: "wait",
     abstract: "Wait until a slice's service has ended for good.",
     discussion: """
       Gives its exit status, or 128 + the signal's number where a signal ended it.
