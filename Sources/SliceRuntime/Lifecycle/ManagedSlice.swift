@@ -63,6 +63,8 @@ public final class ManagedSlice: Sendable {
 
   var lease: Lease? { state.withLock { $0.record.lease } }
 
+  var settings: Settings { state.withLock { $0.record.spec.settings } }
+
   /// What it holds of the node.
   var holding: Holding {
     state.withLock {

@@ -181,13 +181,13 @@ public final class Node: Sendable {
   ) throws(SliceError) -> SliceRecord {
     try slice.gate.run("create", on: slice.name) { () throws(SliceError) in
       do throws(SliceError) {
-        try protectFloors()
+        try protectFloors(with: slice.settings)
         try environment.build(slice.record)
         report(slice, "created", by: caller.name)
         // One of both puts it on record; until then a crash leaves an orphan, which the next start
         // removes. Writing twice would cost as much as the rest of the creation.
         if start { try launch(slice, by: caller.name) } else { try save(slice) }
-        leases.look()
+        if slice.lease != nil { leases.look() }
         return slice.record
       } catch {
         let leftovers = discard(slice)
@@ -528,7 +528,7 @@ public final class Node: Sendable {
     table.withLock { $0[slice.name] = nil }
     environment.release(slice.number, slice.takeNamespaces())
     do throws(SliceError) {
-      try protectFloors()
+      try protectFloors(with: slice.settings)
     } catch {
       return [error.message]
     }

@@ -113,9 +113,13 @@ extension Node {
 
   /// Has the cgroup above the slices' protect what their floors promise, of those that do not run
   /// too: they may start at any time.
-  func protectFloors() throws(SliceError) {
+  ///
+  /// - Parameter settings: of a slice that comes or goes: without a floor it changes nothing; nil: of
+  ///   any.
+  func protectFloors(with settings: Settings? = nil) throws(SliceError) {
+    if let settings, settings.bytes(.memoryMin) == nil, settings.bytes(.memoryLow) == nil { return }
     try floors.withLock { (_) throws(SliceError) in
-      let settings = records().map(\.spec.settings)
+      let settings = table.withLock { $0.values.map(\.settings) }
       func sum(_ key: Key) -> UInt64 {
         settings.reduce(0) { sum, each in
           let (total, overflow) = sum.addingReportingOverflow(each.bytes(key) ?? 0)
