@@ -148,9 +148,9 @@ static void read_program(const struct nlmsghdr *reply, void *argument) {
 }
 
 static int find_program(
-    struct cnl_context *context, int index, struct place place, uint32_t *program,
-    struct cnl_error *error) {
-    const struct tcmsg header = filter_header(index, place, TC_H_MIN_INGRESS);
+    struct cnl_context *context, int index, struct place place, uint32_t direction,
+    uint32_t *program, struct cnl_error *error) {
+    const struct tcmsg header = filter_header(index, place, direction);
     struct cnl_batch batch = {0};
     struct nl_msg *message =
         cnl_batch_add(&batch, "find classifier", RTM_GETTFILTER, 0, &header, sizeof header);
@@ -166,10 +166,15 @@ static int find_program(
 
 int cnl_classifier_find(
     struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
-    return find_program(context, index, on_link, program, error);
+    return find_program(context, index, on_link, TC_H_MIN_INGRESS, program, error);
 }
 
 int cnl_uplink_find(
     struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
-    return find_program(context, index, on_uplink, program, error);
+    return find_program(context, index, on_uplink, TC_H_MIN_INGRESS, program, error);
+}
+
+int cnl_uplink_find_leaving(
+    struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
+    return find_program(context, index, on_uplink, TC_H_MIN_EGRESS, program, error);
 }

@@ -70,6 +70,14 @@ public enum NodePolicyFile {
         try element.parsed("the name of a link, such as \"eth0\"") { isLinkName($0) ? $0 : nil }
       }
     }
+    if let value = table.take("flow-days") {
+      policy.flows.days = UInt64(try value.integer(in: 0...3650))
+    }
+    if let value = table.take("flow-size") {
+      policy.flows.bytes = try value.parsed("a size of at least 1M, such as \"512M\"") {
+        ByteSize($0).flatMap { $0.bytes < 1 << 20 ? nil : $0.bytes }
+      }
+    }
     try table.finish()
   }
 

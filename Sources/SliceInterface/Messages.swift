@@ -291,6 +291,78 @@ public enum OffersCall {
   }
 }
 
+/// What one slice sent to one place outside in some seconds; see `FlowRecord`.
+public struct Flow: Sendable, Hashable, Codable {
+  public var first: String
+  public var last: String
+  public var slice: String
+  public var number: Int
+  public var owner: String
+  public var ownerId: UInt32
+  public var to: String?
+  public var port: UInt16?
+  public var sourcePort: UInt16?
+  /// IANA's number.
+  public var `protocol`: UInt8?
+  public var packets: UInt64
+  public var bytes: UInt64
+
+  public init(
+    first: String, last: String, slice: String, number: Int, owner: String, ownerId: UInt32,
+    to: String?, port: UInt16?, sourcePort: UInt16?, protocol: UInt8?, packets: UInt64,
+    bytes: UInt64
+  ) {
+    self.first = first
+    self.last = last
+    self.slice = slice
+    self.number = number
+    self.owner = owner
+    self.ownerId = ownerId
+    self.to = to
+    self.port = port
+    self.sourcePort = sourcePort
+    self.protocol = `protocol`
+    self.packets = packets
+    self.bytes = bytes
+  }
+}
+
+public enum FlowsCall {
+  public struct Parameters: Sendable, Codable {
+    public var sinceUnixSeconds: Double?
+    public var untilUnixSeconds: Double?
+    public var to: String?
+    public var port: UInt16?
+    public var slice: String?
+    public var `protocol`: UInt8?
+    public init(
+      sinceUnixSeconds: Double?, untilUnixSeconds: Double?, to: String?, port: UInt16?,
+      slice: String?, protocol: UInt8?
+    ) {
+      self.sinceUnixSeconds = sinceUnixSeconds
+      self.untilUnixSeconds = untilUnixSeconds
+      self.to = to
+      self.port = port
+      self.slice = slice
+      self.protocol = `protocol`
+    }
+  }
+  public struct Reply: Sendable, Codable {
+    public var flows: [Flow]
+    /// Packets by slice that may be among those asked for: they were counted less exactly.
+    public var uncertain: [String: UInt64]?
+    /// That could not be written, since the supervisor was started.
+    public var lostRecords: UInt64?
+    public init(
+      flows: [Flow], uncertain: [String: UInt64]? = nil, lostRecords: UInt64? = nil
+    ) {
+      self.flows = flows
+      self.uncertain = uncertain
+      self.lostRecords = lostRecords
+    }
+  }
+}
+
 public enum ExecuteCall {
   public struct Parameters: Sendable, Codable {
     public var name: String

@@ -28,6 +28,8 @@ public struct NodePolicy: Sendable, Hashable {
   public var lease: LeaseTerms
   /// What slices may reach.
   public var network: NetworkPolicy
+  /// What is kept of the flow audit.
+  public var flows: FlowTerms
 
   /// 172.31.128.0/17 serves 32,765 slices and is rarely used by sites; the ids lie in the upper part of what
   /// systemd sets aside for containers (524288…1879048191, systemd's UIDS-GIDS document).
@@ -48,6 +50,7 @@ public struct NodePolicy: Sendable, Hashable {
     owners = []
     lease = LeaseTerms()
     network = NetworkPolicy()
+    flows = FlowTerms()
   }
 }
 

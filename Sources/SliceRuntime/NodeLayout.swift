@@ -28,6 +28,11 @@ public struct NodeLayout: Sendable, Hashable {
   public var stage: String { runtime + "/stage" }
   public var running: String { runtime + "/running" }
 
+  /// The flow audit's files.
+  public var flows: String { state + "/flows" }
+  /// Whose packets it counts.
+  public var flowSenders: String { runtime + "/flow-senders" }
+
   public var classifier: String { programs + "/classifier.bpf.o" }
 
   public func slice(_ name: SliceName) -> SliceLayout {

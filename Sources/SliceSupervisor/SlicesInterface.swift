@@ -37,6 +37,7 @@ struct SlicesInterface: VarlinkInterface {
     case wait = "Wait"
     case shares = "Shares"
     case offers = "Offers"
+    case flows = "Flows"
     case execute = "Execute"
     case signalExecution = "SignalExecution"
     case imageList = "ImageList"
@@ -78,6 +79,7 @@ struct SlicesInterface: VarlinkInterface {
     case .wait: try request.wait()
     case .shares: try request.shares()
     case .offers: try request.offers()
+    case .flows: try request.flows()
     case .execute: try request.execute()
     case .signalExecution: try request.signalExecution()
     case .imageList: try request.imageList()

@@ -40,7 +40,7 @@ struct Slicectl: ParsableCommand {
         name: "Looking",
         subcommands: [
           List.self, Inspect.self, Shares.self, Top.self, Metrics.self, Offers.self, Logs.self,
-          Events.self, Wait.self,
+          Events.self, Flows.self, Wait.self,
         ]),
       CommandGroup(name: "Images and host", subcommands: [Image.self, Doctor.self]),
     ])

@@ -49,6 +49,10 @@ class Departure(c.Structure):
                 ("last", c.c_uint64)]
 
 
+class ProgramInfo(c.Structure):  # linux/bpf.h, struct bpf_prog_info, its beginning
+    _fields_ = [("type", c.c_uint32), ("id", c.c_uint32), ("rest", c.c_uint8 * 400)]
+
+
 class TestRun(c.Structure):  # bpf/bpf.h, struct bpf_test_run_opts
     _fields_ = [("size", c.c_size_t), ("data_in", c.c_void_p), ("data_out", c.c_void_p),
                 ("data_size_in", c.c_uint32), ("data_size_out", c.c_uint32),
@@ -120,10 +124,19 @@ def link(number):
     return 100 + number
 
 
+def program_id(descriptor):
+    info, size = ProgramInfo(), c.c_uint32(c.sizeof(ProgramInfo))
+    assert libbpf.bpf_obj_get_info_by_fd(descriptor, c.byref(info), c.byref(size)) == 0
+    return info.id
+
+
 class Classifier:
-    def __init__(self):
+    def __init__(self, earlier=None):
+        """With an earlier one, of which links are known that its programs hang on."""
         self.pointer = c.c_void_p()
-        call("ccl_open", OBJECT.encode(), None, c.c_size_t(0), c.byref(self.pointer))
+        programs = (shim.ccl_from_slice, shim.ccl_from_uplink, shim.ccl_to_uplink) if earlier else ()
+        running = (c.c_uint32 * len(programs))(*(program_id(find(earlier.pointer)) for find in programs))
+        call("ccl_open", OBJECT.encode(), running, c.c_size_t(len(programs)), c.byref(self.pointer))
         for network, length, allowed in (
                 ("10.0.0.0", 96 + 8, False), ("10.1.9.0", 96 + 24, True), ("172.16.0.0", 96 + 12, False),
                 ("fc00::", 7, False), ("fd00:9::", 32, True), ("fe80::", 10, False)):
@@ -456,6 +469,18 @@ def test_floods_of_all_leave_each_slice_its_part():
     for index, list_ in entries.items():
         assert sum(d.packets for d in list_) == 1100, index
         assert sum(d.detail == DETAILED for d in list_) >= least, (index, len(list_), least)
+
+
+def test_the_next_classifier_goes_on_counting():
+    earlier = classifier()
+    for turn in range(2):  # whichever map is filled
+        earlier.run(v4(S.host4, TCP, tcp(1, 22)))
+        earlier.departs(v4(S.world4, UDP, udp(1, 53 + turn)), link(MINE))
+        box = Classifier(earlier)
+        assert box.drops()["host"][0] == turn + 1
+        found = [d.port for _ in range(2) for d in box.departures() if d.detail == DETAILED]
+        assert found == [53 + turn], found
+        earlier.departures()
 
 
 def test_what_one_slice_may_reach_others_may_not():

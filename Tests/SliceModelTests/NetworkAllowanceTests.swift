@@ -7,7 +7,8 @@ struct NetworkAllowanceTests {
     "10.1.2.0/24", "10.1.2.3", "fd00:1::/32", "::/0", "53/udp", "65535/tcp",
   ])
   func itemsAreReadAndShownAsTheyWereWritten(text: String) throws {
-    #expect(try #require(NetworkAllowance(text)).description == text)
+    let allowance = try #require(NetworkAllowance(text))
+    #expect(allowance.description == text)
   }
 
   @Test(arguments: ["", "53", "10.1.2.3/24", "0/udp", "53/sctp", "host", "10.1.2.0/24 "])

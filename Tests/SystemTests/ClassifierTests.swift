@@ -71,10 +71,17 @@ import Testing
       try node.create("other", as: .alice)
       let servers = try world.startServers()
       defer { servers.forEach { $0.signal(SIGKILL) } }
+      let places = [
+        World.private4, World.private4Other, World.private6, World.host4, World.host6,
+      ]
       func reaches(_ slice: String) throws -> [Bool] {
-        try [World.private4, World.private4Other, World.private6, World.host4, World.host6].map {
-          try node.answers($0, to: slice, as: .alice)
-        }
+        let one =
+          "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 $a 80 | grep -q '^HTTP/1' && echo $a"
+        let answers = try node.slicectl(
+          "exec", slice, "--", "sh", "-c",
+          "for a in \(places.joined(separator: " ")); do (\(one)) & done; wait", as: .alice)
+        let lines = Set(answers.output.split(separator: "\n").map(String.init))
+        return places.map(lines.contains)
       }
       #expect(try reaches("client") == [false, false, false, false, false])
       try node.succeed("set", "client", "net.allow=\(World.private4)", as: .alice)
@@ -104,18 +111,26 @@ import Testing
       try node.succeed("restart", "client", as: .alice)
       #expect(try reaches("client") == [false, false, true, false, false])
 
-      // Taken back, an open connection ends with the packet: here a stream that goes on and on.
-      let stream = try node.host.start(
-        world.command(["sh", "-c", "yes | nc -l -p 99 -s \(World.private6) >/dev/null"]))
-      defer { stream.signal(SIGKILL) }
-      let sent = "/sys/class/net/up1/statistics/rx_packets"
-      func arrived() throws -> String { try node.host.run(world.command(["cat", sent])).output }
-      let reader = try node.start(
-        "exec", "client", "--", "sh", "-c",
-        "while ! nc \(World.private6) 99 </dev/zero >/dev/null; do sleep 0.1; done", as: .alice)
-      defer { reader.signal(SIGKILL) }
-      let first = try arrived()
-      #expect(try eventually(within: 10) { try arrived() != first }, "the control")
+      // What goes on and on ends when it is taken back.
+      let pid = try #require(try node.inspect("client")["pid"].integer)
+      let sender = try node.host.start([
+        "nsenter", "-t", "\(pid)", "-n", "python3", "-c",
+        """
+        import socket, time
+        s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        while True:
+            try: s.sendto(b'x', ('\(World.private6)', 9))
+            except OSError: pass  # nobody is there
+            time.sleep(0.001)
+        """,
+      ])
+      defer { sender.signal(SIGKILL) }
+      func arrived() throws -> Int {
+        let counters = try node.host.run(world.command(["cat", "/proc/net/snmp6"])).output
+        let line = counters.split(separator: "\n").first { $0.hasPrefix("Udp6NoPorts") }
+        return try #require(line?.split(whereSeparator: \.isWhitespace).last.flatMap { Int($0) })
+      }
+      #expect(try eventually(within: 10) { try arrived() > 100 }, "the control")
       try node.succeed("set", "client", "net.allow=default", as: .alice)
       let last = try arrived()
       usleep(300_000)

@@ -170,6 +170,9 @@ int cnl_uplink_attach(
 int cnl_uplink_detach(struct cnl_context *context, int index, struct cnl_error *error);
 int cnl_uplink_find(
     struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error);
+// The same for to_uplink, which has other maps.
+int cnl_uplink_find_leaving(
+    struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error);
 
 // --- The host ---------------------------------------------------------------------------------
 

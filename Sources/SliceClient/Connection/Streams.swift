@@ -21,6 +21,19 @@ extension Supervisor {
     }
   }
 
+  /// Passes what slices sent to the outside to `body`. Returns what the search came to beside it.
+  public func flows(
+    _ parameters: FlowsCall.Parameters, _ body: ([Flow]) throws -> Void
+  ) throws(SliceError) -> (uncertain: [String: UInt64], lostRecords: UInt64) {
+    var last: FlowsCall.Reply?
+    try stream("Flows", parameters, returning: FlowsCall.Reply.self) { reply, _, _ in
+      try body(reply.flows)
+      last = reply
+      return .next
+    }
+    return (last?.uncertain ?? [:], last?.lostRecords ?? 0)
+  }
+
   /// Passes recent events to `body`; with `follow` goes on until the process ends.
   public func events(follow: Bool, _ body: ([Event]) throws -> Void) throws(SliceError) {
     let parameters = EventsCall.Parameters(follow: follow)

@@ -85,11 +85,13 @@ public final class Classifier: Sendable {
     links.withLock { $0[link.name] = index }
   }
 
-  /// Forgets a link. One that is not known is fine.
-  public func dismiss(_ link: String) throws(SliceError) {
+  /// Forgets a link, and returns its index. One that is not known is fine: nil.
+  @discardableResult
+  public func dismiss(_ link: String) throws(SliceError) -> UInt32? {
     try withdrawAllowances(link)
-    guard let index = links.withLock({ $0.removeValue(forKey: link) }) else { return }
+    guard let index = links.withLock({ $0.removeValue(forKey: link) }) else { return nil }
     try classifying("link \(link)") { ccl_dismiss(handle.pointer, index, $0) }
+    return index
   }
 
   /// Forgets all that an earlier supervisor admitted and this one has not.

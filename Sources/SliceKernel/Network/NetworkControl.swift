@@ -189,7 +189,9 @@ public final class NetworkControl: Sendable {
       break
     }
     for uplink in try uplinks() {
-      if let program = try program(on: uplink.name, cnl_uplink_find) { found.append(program) }
+      for find in [cnl_uplink_find, cnl_uplink_find_leaving] {
+        if let program = try program(on: uplink.name, find) { found.append(program) }
+      }
     }
     return found
   }

@@ -138,6 +138,9 @@ public final class Node: Sendable {
     try? environment.classifier?.drops(SliceLink.name(record.number))
   }
 
+  /// Who sent what to whom; nil where the kernel cannot count it.
+  public var flows: FlowAudit? { environment.flows }
+
   /// What a slice has on disk and may have; nil where nothing counts it. A microsecond or two.
   public func storageUse(_ record: SliceRecord) -> ProjectQuotas.Account? {
     storage.account(environment.project(record.number))

@@ -17,6 +17,8 @@ struct SliceEnvironment: Sendable {
   let classifier: Classifier?
   let classifierGap: String?
   let uplinks: UplinkKeeper
+  /// Nil without a classifier.
+  let flows: FlowAudit?
   let hasIPv6: Bool
   let numbers: Numbers
   let pool: NamespacePool
@@ -40,6 +42,9 @@ struct SliceEnvironment: Sendable {
     uplinks = try UplinkKeeper(
       network: network, classifier: classifier, named: policy.network.uplinks,
       total: policy.total.net?.bitsPerSecond, linkPrefix: SliceLink.prefix)
+    flows = try classifier.map { (classifier) throws(SliceError) in
+      try FlowAudit(layout: layout, terms: policy.flows, classifier: classifier)
+    }
     hasIPv6 = Files.exists("/proc/sys/net/ipv6")
     numbers = Numbers(capacity: policy.capacity)
     reaper = try LinkReaper(numbers: numbers)
@@ -122,6 +127,7 @@ struct SliceEnvironment: Sendable {
   private func admit(_ record: SliceRecord, index: UInt32) throws(SliceError) {
     try classifier?.allow(
       record.spec.settings.networkAllowances(), to: SliceLink.name(record.number), index: index)
+    try flows?.admit(link: index, record)
     try classifier?.admit(link(record.number), index: index, owner: record.owner)
   }
 
@@ -130,7 +136,7 @@ struct SliceEnvironment: Sendable {
     let name = SliceLink.name(number)
     uplinks.remove(number)
     guard let classifier else { return try network.deleteLink(name) }
-    try classifier.dismiss(name)
+    if let index = try classifier.dismiss(name) { flows?.dismiss(link: index) }
     reaper.retire(number)
   }
 

@@ -14,6 +14,9 @@ extension Node {
     try environment.uplinks.start { [notify] details in
       notify(NodeEvent(slice: nil, owner: nil, kind: "uplink", by: nil, details: details))
     }
+    try environment.flows?.start { [notify] kind, details in
+      notify(NodeEvent(slice: nil, owner: nil, kind: kind, by: nil, details: details))
+    }
   }
 
   /// Processors that the slice used of late, on average over some seconds; nil where that is not
