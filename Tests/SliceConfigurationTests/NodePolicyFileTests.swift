@@ -17,6 +17,7 @@ import Testing
         [network]
         pool4 = "10.9.0.0/16"
         pool6 = "fd00:1::/64"
+        ready = 20
         name-servers = ["192.0.2.53", "2001:DB8:0::53"]
         allow = ["10.1.2.0/24", "fd00:9::3"]
         host-ports = ["123/udp"]
@@ -30,6 +31,7 @@ import Testing
     expected.allowUnenforced = true
     expected.addresses4 = try #require(AddressPool4("10.9.0.0/16"))
     expected.addresses6 = try #require(AddressPool6("fd00:1::/64"))
+    expected.readyNamespaces = 20
     expected.nameServers = ["192.0.2.53", "2001:db8::53"]
     expected.network.allow = [
       try #require(AddressNetwork("10.1.2.0/24")), try #require(AddressNetwork("fd00:9::3")),
@@ -88,6 +90,8 @@ import Testing
     BadText(
       "[network]\nallow = [\"10.0.0.1/8\"]",
       "2:10: network.allow: expected an IPv4 or IPv6 network"),
+    BadText(
+      "[network]\nready = 1025", "2:9: network.ready: expected a whole number from 0 to 1024"),
     BadText("[network]\nallow = \"10.0.0.0/8\"", "2:9: network.allow: expected an array"),
     BadText("[network]\nhost-ports = [22]", "2:15: network.host-ports: expected a port such as"),
     BadText("[network]\npool4 = \"10.0.0.1/8\"", "2:9: network.pool4: expected an IPv4 network"),
