@@ -49,6 +49,14 @@ public struct Admission: Sendable {
     self.others = others
   }
 
+  /// Whether the other slices matter for a new one: it is promised something, or its owner is bound. For
+  /// all others a node with thousands need not be added up.
+  public static func isNeeded(
+    for settings: Settings, of capacity: NodeCapacity, within bounds: OwnerBounds?
+  ) -> Bool {
+    bounds != nil || capacity.promises.contains { settings.amount($0.key) > 0 }
+  }
+
   /// Refuses settings that the node cannot guarantee, or that are more than their owner may have.
   ///
   /// - Parameters:

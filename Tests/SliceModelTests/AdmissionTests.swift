@@ -32,6 +32,23 @@ import Testing
     return error
   }
 
+  // MARK: - Who is asked about
+
+  @Test func whoIsPromisedNothingNeedsNoSum() throws {
+    let capacity = NodeCapacity(
+      millicores: 4000, memoryBytes: 10 << 30, pids: 1000, diskBytes: nil)
+    let modest = try settings("cpu.weight=300", "memory.max=20G")
+    #expect(!Admission.isNeeded(for: modest, of: capacity, within: nil))
+    // It is no less admitted where it is asked after all, beside one who has everything.
+    try admission([Holding(owner: bob, settings: try settings("memory.min=10G"))])
+      .admit(modest, owner: alice, within: nil)
+    #expect(Admission.isNeeded(for: try settings("memory.min=1M"), of: capacity, within: nil))
+    #expect(Admission.isNeeded(for: modest, of: capacity, within: bounds { $0.slices = 1 }))
+    let bounded = NodeCapacity(
+      millicores: 4000, memoryBytes: 10 << 30, pids: 1000, diskBytes: 1 << 30)
+    #expect(Admission.isNeeded(for: modest, of: bounded, within: nil))
+  }
+
   // MARK: - What the node promises
 
   @Test func floorsAreNeverPromisedTwice() throws {

@@ -426,8 +426,10 @@ public final class Node: Sendable {
         }
         let slice = ManagedSlice(
           make(number), layout: layout.slice(name), namespaces: namespaces)
-        try admission(beside: slice, in: table).admit(
-          slice.record.spec.settings, owner: slice.record.owner, within: bounds)
+        if Admission.isNeeded(for: slice.settings, of: capacity, within: bounds) {
+          try admission(beside: slice, in: table).admit(
+            slice.settings, owner: slice.record.owner, within: bounds)
+        }
         table[name] = slice
         return slice
       }
