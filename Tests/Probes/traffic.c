@@ -1,6 +1,6 @@
 // Traffic between namespaces, and how much of it arrives.
-//   traffic sink PORT…                takes TCP and UDP on these ports, of both families; for each line on
-//                                     standard input prints MICROSECONDS and the bytes of each port until then
+//   traffic sink PORT…                takes TCP and UDP on these ports, of both families; ten times a second
+//                                     prints MICROSECONDS and the bytes of each port until then
 //   traffic tcp ADDRESS PORT          sends a TCP stream as fast as it goes, for ever; if the connection ends,
 //                                     says so and ends
 //   traffic udp ADDRESS PORT SIZE     the same with UDP packets of SIZE bytes with all headers (at least 64)
@@ -63,6 +63,7 @@ static void *drain_udp(void *argument) {
         int count = recvmmsg(port->udp, messages, MANY, MSG_WAITFORONE, NULL);
         for (int i = 0; i < count; i++) port->bytes += messages[i].msg_len + 42;
     }
+    return NULL;
 }
 
 struct stream {
@@ -93,9 +94,10 @@ static void *accept_tcp(void *argument) {
         *stream = (struct stream){accept(port->tcp, NULL, NULL), port};
         if (stream->socket >= 0) start(drain_tcp, stream);
     }
+    return NULL;
 }
 
-static int sink(int count, char **numbers) {
+static void sink(int count, char **numbers) {
     for (int i = 0; i < count && i < MOST_PORTS; i++) {
         ports[i].number = atoi(numbers[i]);
         ports[i].tcp = take(SOCK_STREAM, ports[i].number);
@@ -103,18 +105,15 @@ static int sink(int count, char **numbers) {
         start(accept_tcp, &ports[i]);
         start(drain_udp, &ports[i]);
     }
-    puts("ready");
-    fflush(stdout);
-    char line[16];
-    while (fgets(line, sizeof line, stdin)) {
+    for (;;) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         printf("%lld", now.tv_sec * 1000000ll + now.tv_nsec / 1000);
         for (int i = 0; i < count && i < MOST_PORTS; i++) printf(" %llu", (unsigned long long)ports[i].bytes);
         puts("");
         fflush(stdout);
+        usleep(100000);
     }
-    return 0;
 }
 
 // ---- senders
@@ -155,8 +154,8 @@ static void send_split(int socket) {
 
 int main(int count, char **arguments) {
     const char *what = count > 1 ? arguments[1] : "";
-    if (!strcmp(what, "sink")) return sink(count - 2, arguments + 2);
-    if (count >= 4 && !strcmp(what, "tcp")) send_tcp(reach(SOCK_STREAM, arguments[2], arguments[3]));
+    if (count >= 3 && !strcmp(what, "sink")) sink(count - 2, arguments + 2);
+    else if (count >= 4 && !strcmp(what, "tcp")) send_tcp(reach(SOCK_STREAM, arguments[2], arguments[3]));
     else if (count >= 4 && !strcmp(what, "gso")) send_split(reach(SOCK_DGRAM, arguments[2], arguments[3]));
     else if (count >= 5 && !strcmp(what, "udp"))
         send_udp(reach(SOCK_DGRAM, arguments[2], arguments[3]), (size_t)atoi(arguments[4]) - 42);

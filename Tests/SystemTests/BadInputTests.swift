@@ -174,7 +174,7 @@ import Testing
 
   @Test func keysThatThisVersionDoesNotEnforce() throws {
     let strict = TestNode.Options(allowUnenforced: false)
-    for (key, value) in ["net.max": "1G", "net.mode": "shared"] {
+    for (key, value) in ["grant.nest": "true", "net.mode": "shared"] {
       try refuse(
         ["create", "web"] + Self.minimal + ["--set", "\(key)=\(value)", "--", "true"], status: 5,
         key, options: strict)

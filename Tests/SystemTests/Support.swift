@@ -55,7 +55,7 @@ extension CommandResult {
 }
 
 /// Programs of Tests/Probes, compiled once for all tests of this process.
-private enum ProbeProgram {
+enum ProbeProgram {
   private static let compiled = Mutex<[String: String]>([:])
 
   static func path(_ name: String) throws -> String {
