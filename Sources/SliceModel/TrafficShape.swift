@@ -119,14 +119,15 @@ public struct TrafficShape: Sendable, Hashable {
     max(2 * packet, rate / 1000 * burstTime)
   }
 
-  /// What may wait: `queueTime` of the ceiling, and no more than bounds the kernel's memory, of which
-  /// small packets take ten times what is counted here. A turn should always find its bytes.
+  /// What may wait: `queueTime` of the ceiling, and no more than some turns, so that all classes wait for
+  /// about as long where the link is short: a heavy one needs more, or it runs dry whenever its sender
+  /// has to wait for a processor, and others take its turns. The kernel's memory bounds it too, of which
+  /// small packets take ten times what is counted here.
   private static func queue(_ ceiling: UInt64, _ packet: UInt64, _ quantum: UInt64) -> UInt64 {
     let isSplit = packet == frame
-    let most = isSplit ? max(128 << 10, ceiling / 1000 * 5) : 1 << 20
+    let turns = isSplit ? max(128 << 10, 64 * quantum) : 1 << 20
     let least = isSplit ? leastQueue : 4 * packet
-    let bytes = max(least, min(ceiling / 1000 * queueTime, most))
-    return max(bytes, min(2 * quantum, 4 << 20))
+    return max(least, min(ceiling / 1000 * queueTime, turns, 1 << 20))
   }
 }
 

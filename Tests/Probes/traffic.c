@@ -3,8 +3,10 @@
 //                                     prints MICROSECONDS and the bytes of each port until then
 //   traffic tcp ADDRESS PORT          sends a TCP stream as fast as it goes, for ever; if the connection ends,
 //                                     says so and ends
-//   traffic udp ADDRESS PORT SIZE     the same with UDP packets of SIZE bytes with all headers (at least 64)
-//   traffic gso ADDRESS PORT          UDP packets that the kernel is to split: 40 of 1514 bytes each (udp(7))
+//   traffic udp ADDRESS PORT SIZE [MBITS]
+//                                     the same with UDP packets of SIZE bytes with all headers (at least 64),
+//                                     or as many as make MBITS a second
+//   traffic gso ADDRESS PORT [MBITS]  UDP packets that the kernel is to split: 40 of 1514 bytes each (udp(7))
 // What is counted is what has come over the wire in full packets of Ethernet: payload, and of headers 42
 // bytes an UDP packet, 66 each 1448 bytes of TCP.
 #define _GNU_SOURCE
@@ -135,30 +137,51 @@ static void send_tcp(int socket) {
     perror("the connection has ended");
 }
 
+// Waits until so many bytes may have been sent at a rate; 0: never.
+static void keep_pace(double mbits, size_t sent) {
+    static struct timespec begin;
+    static double bytes;
+    struct timespec now;
+    if (mbits <= 0) return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (bytes == 0) begin = now;
+    bytes += (double)sent;
+    double early = bytes * 8 / mbits - ((double)(now.tv_sec - begin.tv_sec) * 1e6 + (double)(now.tv_nsec - begin.tv_nsec) / 1e3);
+    if (early > 0) usleep((useconds_t)early);
+}
+
 // A refusal (ICMP) or a full queue is no reason to stop.
-static void send_udp(int socket, size_t size) {
+static void send_udp(int socket, size_t size, double mbits) {
     struct iovec part = {block, size};
     struct mmsghdr messages[MANY] = {0};
+    unsigned many = mbits > 0 ? 8 : MANY;
     for (int i = 0; i < MANY; i++) {
         messages[i].msg_hdr.msg_iov = &part;
         messages[i].msg_hdr.msg_iovlen = 1;
     }
-    for (;;) sendmmsg(socket, messages, MANY, 0);
+    for (;;) {
+        sendmmsg(socket, messages, many, 0);
+        keep_pace(mbits, many * (size + 42));
+    }
 }
 
-static void send_split(int socket) {
+static void send_split(int socket, double mbits) {
     int size = 1472;
     if (setsockopt(socket, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size) < 0) fail("UDP_SEGMENT");
-    for (;;) send(socket, block, 40 * 1472, 0);
+    for (;;) {
+        send(socket, block, 40 * 1472, 0);
+        keep_pace(mbits, 40 * 1514);
+    }
 }
 
 int main(int count, char **arguments) {
     const char *what = count > 1 ? arguments[1] : "";
     if (count >= 3 && !strcmp(what, "sink")) sink(count - 2, arguments + 2);
     else if (count >= 4 && !strcmp(what, "tcp")) send_tcp(reach(SOCK_STREAM, arguments[2], arguments[3]));
-    else if (count >= 4 && !strcmp(what, "gso")) send_split(reach(SOCK_DGRAM, arguments[2], arguments[3]));
+    else if (count >= 4 && !strcmp(what, "gso")) send_split(reach(SOCK_DGRAM, arguments[2], arguments[3]), count > 4 ? atof(arguments[4]) : 0);
     else if (count >= 5 && !strcmp(what, "udp"))
-        send_udp(reach(SOCK_DGRAM, arguments[2], arguments[3]), (size_t)atoi(arguments[4]) - 42);
-    else fprintf(stderr, "usage: traffic sink PORT… | tcp ADDRESS PORT | udp ADDRESS PORT SIZE | gso ADDRESS PORT\n");
+        send_udp(reach(SOCK_DGRAM, arguments[2], arguments[3]), (size_t)atoi(arguments[4]) - 42,
+                 count > 5 ? atof(arguments[5]) : 0);
+    else fprintf(stderr, "usage: traffic sink PORT… | tcp ADDRESS PORT | udp ADDRESS PORT SIZE [MBITS] | gso ADDRESS PORT [MBITS]\n");
     return 1;
 }

@@ -37,10 +37,13 @@ import Testing
     #expect(shape.leastWeight == 1)
   }
 
-  @Test func aQueueHasTheNextTurnReady() {
+  @Test func aQueueHasTheNextTurnsReady() {
     let shape = TrafficShape(total: 100_000_000)
-    let heavy = shape(wish(10_000))
-    #expect(heavy.queue >= 2 * heavy.quantum)
+    for weight in [1, 100, 700, 10_000] as [UInt64] {
+      let one = shape(wish(weight))
+      #expect(one.queue >= 2 * one.quantum && one.queue <= 1 << 20)
+    }
+    #expect(shape(wish(700)).queue > 5 * shape(wish(100)).queue)
   }
 
   // MARK: - Rates
