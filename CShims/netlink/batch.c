@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-// Largest message that is built here (link creation: under 400 bytes).
+// Room for a message unless told otherwise (link creation: under 400 bytes).
 #define MESSAGE_SIZE 1024
 // The kernel's replies are at most NLMSG_GOODSIZE (8 KiB), or what an earlier receive had room
 // for; see netlink_dump() in the kernel's net/netlink/af_netlink.c.
@@ -27,11 +27,17 @@ static atomic_uint next_sequence = 1;
 struct nl_msg *cnl_batch_add(
     struct cnl_batch *batch, const char *operation, int type, int flags, const void *header,
     size_t size) {
+    return cnl_batch_add_sized(batch, operation, type, flags, header, size, MESSAGE_SIZE);
+}
+
+struct nl_msg *cnl_batch_add_sized(
+    struct cnl_batch *batch, const char *operation, int type, int flags, const void *header,
+    size_t size, size_t room) {
     if (batch->count == CNL_BATCH_MAX) {
         batch->failed = true;
         return NULL;
     }
-    struct nl_msg *message = nlmsg_alloc_size(MESSAGE_SIZE);
+    struct nl_msg *message = nlmsg_alloc_size(room);
     if (message && (!nlmsg_put(message, NL_AUTO_PORT, 0, type, 0, flags | NLM_F_REQUEST) ||
                     nlmsg_append(message, (void *)header, size, NLMSG_ALIGNTO) < 0)) {
         nlmsg_free(message);

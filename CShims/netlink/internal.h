@@ -27,7 +27,7 @@ cnl_fail(struct cnl_error *error, int number, const char *operation, const char 
 
 // --- batch.c
 
-#define CNL_BATCH_MAX 16
+#define CNL_BATCH_MAX 96
 
 // Messages that go to the kernel in one sendmsg(2), which carries them out in order. Route netlink
 // goes on after a message that failed: what must not follow a failure belongs into the next batch.
@@ -44,6 +44,10 @@ struct cnl_batch {
 struct nl_msg *cnl_batch_add(
     struct cnl_batch *batch, const char *operation, int type, int flags, const void *header,
     size_t size);
+// The same for a message that may come to `room` bytes; at least 1024 otherwise.
+struct nl_msg *cnl_batch_add_sized(
+    struct cnl_batch *batch, const char *operation, int type, int flags, const void *header,
+    size_t size, size_t room);
 void cnl_put(
     struct cnl_batch *batch, struct nl_msg *message, int type, const void *data, size_t size);
 void cnl_put_u8(struct cnl_batch *batch, struct nl_msg *message, int type, uint8_t value);

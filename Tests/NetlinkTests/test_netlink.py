@@ -74,6 +74,15 @@ class Uplink(c.Structure):
     _fields_ = [("name", c.c_char * 16), ("ipv4", c.c_bool), ("ipv6", c.c_bool)]
 
 
+class Published(c.Structure):
+    _fields_ = [("protocol", c.c_uint8), ("host_port", c.c_uint16), ("port", c.c_uint16)]
+
+
+class Publisher(c.Structure):
+    _fields_ = [("ipv4", c.c_uint8 * 16), ("ipv6", c.c_uint8 * 16), ("has_ipv6", c.c_bool),
+                ("ports", c.POINTER(Published)), ("count", c.c_size_t)]
+
+
 class Forwarding(c.Structure):
     _fields_ = [("ipv4", c.c_bool), ("ipv6", c.c_bool), ("accept_ra_count", c.c_size_t),
                 ("accept_ra", (c.c_char * 16) * 8)]
@@ -130,6 +139,21 @@ def link(number, name=None, ipv4=True, ipv6=True, mtu=1500):
         (name or f"sl-{number}").encode(), mtu, (c.c_uint8 * 6)(*mac), (c.c_uint8 * 6)(*HOST_MAC),
         Pair(ipv4, octets(address4(number)), octets(GATEWAY4)),
         Pair(ipv6, octets(address6(number)), octets(GATEWAY6)))
+
+
+def install_nat(*publishers):
+    call("cnl_nat_install", both_pools(), c.c_size_t(2), b"sl-",
+         (Publisher * len(publishers))(*publishers), c.c_size_t(len(publishers)), c.c_bool(True))
+
+
+def publisher(number, *ports):
+    """Ports as (protocol, host's, slice's)."""
+    return Publisher(octets(address4(number)), octets(address6(number)), True,
+                     (Published * len(ports))(*[Published(*port) for port in ports]), len(ports))
+
+
+def publish(before, after):
+    call("cnl_nat_publish", before and c.byref(before), after and c.byref(after))
 
 
 def address4(number):
@@ -499,8 +523,8 @@ def test_world_through_nat():
     with internet() as world, pools(), slice_network(7) as one:
         for far in ("192.0.2.2", "2001:db8::2"):
             assert not inside(one.netns, ping, far, 0.3), f"reaches {far} without NAT"
-        call("cnl_nat_install", both_pools(), c.c_size_t(2), b"sl-")
-        call("cnl_nat_install", both_pools(), c.c_size_t(2), b"sl-")
+        install_nat()
+        install_nat()
         rules = nft()
         assert rules.count("table ") == 1 and rules.count("masquerade") == 2, rules
         for far, near, own in (("192.0.2.2", "192.0.2.1", address4(7)),
@@ -516,7 +540,7 @@ def test_world_through_nat():
 
 
 def test_nat_rules_read_as_meant():
-    call("cnl_nat_install", both_pools(), c.c_size_t(2), b"sl-")
+    install_nat()
     rules = nft()
     call("cnl_nat_remove")
     for part in ("table inet slices", "type nat hook postrouting priority srcnat",
@@ -710,6 +734,181 @@ def test_nothing_is_left_after_fifty_cycles():
         for number in range(10, 60):
             cycle(number)
         assert census() == before, (before, census())
+
+
+# --- Published ports
+
+TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
+
+
+@contextlib.contextmanager
+def udp_server(netns, address, port):
+    """Tells each sender of a datagram the address it is seen with."""
+    ready, written = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            assert libc.setns(netns, CLONE_NEWNET) == 0
+            server = socket.socket(
+                socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+            server.bind((address, port))
+            os.write(written, b"x")
+            while True:
+                peer = server.recvfrom(100)[1]
+                server.sendto(peer[0].encode(), peer)
+        finally:
+            os._exit(1)
+    os.close(written)
+    assert os.read(ready, 1) == b"x", "the server did not start"
+    os.close(ready)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def udp_seen_as(address, port, timeout=1.0):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET,
+                       socket.SOCK_DGRAM) as s:
+        s.settimeout(timeout)
+        s.sendto(b"who am I", (address, port))
+        try:
+            return s.recv(100).decode()
+        except OSError:
+            return None
+
+
+def answered(address, port):
+    try:
+        return seen_as(address, port)
+    except OSError:
+        return None
+
+
+def allow_loopback(name, allowed):
+    call("cnl_link_set_loopback", context, socket.if_nametoindex(name), c.c_bool(allowed))
+
+
+def test_published_ports_are_reached_from_everywhere():
+    with internet() as outside, pools(), slice_network(7) as web, slice_network(8) as client:
+        install_nat()
+        published = publisher(7, (TCP, 8080, 80), (UDP, 5353, 53))
+        publish(None, published)
+        allow_loopback("sl-7", True)
+        with echo_server(web.netns, address4(7), 80), echo_server(web.netns, address6(7), 80), \
+                udp_server(web.netns, address4(7), 53), udp_server(web.netns, address6(7), 53):
+            for who, target, seen in (
+                    (outside, "192.0.2.1", "192.0.2.2"), (outside, "2001:db8::1", "2001:db8::2"),
+                    (client.netns, "192.0.2.1", address4(8)), (client.netns, GATEWAY6, address6(8)),
+                    # A slice doesn't take a packet from its own address.
+                    (web.netns, "192.0.2.1", GATEWAY4), (web.netns, GATEWAY4, GATEWAY4),
+                    (web.netns, "2001:db8::1", GATEWAY6)):
+                assert inside(who, answered, target, 8080) == seen, (target, seen)
+                assert inside(who, udp_seen_as, target, 5353) == seen, (target, seen)
+            for target, seen in (("192.0.2.1", "192.0.2.1"), (GATEWAY4, GATEWAY4),
+                                 ("127.0.0.1", GATEWAY4), ("2001:db8::1", "2001:db8::1")):
+                assert answered(target, 8080) == seen, target
+                assert udp_seen_as(target, 5353) == seen, target
+            # The host's own ::1 stays its own, and so does what is to others' addresses.
+            with open("/proc/self/ns/net") as host, echo_server(host.fileno(), "::1", 8080):
+                assert answered("::1", 8080) == "::1"
+            assert inside(client.netns, answered, "192.0.2.2", 8080) is None
+            allow_loopback("sl-7", False)
+            assert answered("127.0.0.1", 8080) is None
+            publish(published, None)
+            assert inside(outside, answered, "192.0.2.1", 8080) is None
+            assert inside(outside, answered, "2001:db8::1", 8080) is None
+        call("cnl_nat_remove")
+
+
+def test_a_change_of_ports_is_all_or_nothing():
+    with pools():
+        one, other = publisher(7, (TCP, 8080, 80), (UDP, 8080, 80)), publisher(8, (TCP, 9000, 9))
+        install_nat(one, other)
+        raises(errno.EEXIST, publish, other, publisher(8, (TCP, 9001, 9), (TCP, 8080, 9)))
+        assert ". 9000 :" in nft() and "9001" not in nft()
+        publish(one, publisher(7, (TCP, 8080, 81), (TCP, 8081, 81)))
+        assert "tcp . 8080 : 10.88.0.7 . 81" in nft() and "udp" not in nft(), nft()
+        raises(errno.ENOENT, publish, one, other)
+        publish(publisher(7, (TCP, 8080, 81), (TCP, 8081, 81)), None)
+        publish(other, None)
+        assert "elements" not in nft(), nft()
+        call("cnl_nat_remove")
+        publish(other, None)
+        raises(errno.ENOENT, publish, None, other)
+
+
+def converse(address, port, script):
+    """A TCP connection that says `a`, runs `script`, says `b`: what came back."""
+    with socket.create_connection((address, port), timeout=3) as s:
+        s.sendall(b"a")
+        first = s.recv(1)
+        script()
+        try:
+            s.sendall(b"b")
+            return first + s.recv(1)
+        except OSError:
+            return first
+
+
+@contextlib.contextmanager
+def parrot(netns, address, port):
+    """Says again what each TCP client says."""
+    ready, written = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            assert libc.setns(netns, CLONE_NEWNET) == 0
+            server = socket.create_server((address, port))
+            os.write(written, b"x")
+            while True:
+                client = server.accept()[0]
+                while data := client.recv(1):
+                    client.sendall(data)
+        finally:
+            os._exit(1)
+    os.close(written)
+    assert os.read(ready, 1) == b"x", "the server did not start"
+    os.close(ready)
+    try:
+        yield
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_connections_outlive_a_new_table_and_are_forgotten_by_name_only():
+    with pools(), slice_network(7) as web:
+        published = publisher(7, (TCP, 8080, 80), (TCP, 8081, 81))
+        install_nat(published)
+
+        def forget(protocol, port):
+            call("cnl_connections_forget", socket.AF_INET, octets(address4(7)),
+                 c.c_uint8(protocol), c.c_uint16(port))
+
+        def withdraw():
+            publish(published, None)
+            forget(TCP, 80)
+        with parrot(web.netns, address4(7), 80), parrot(web.netns, address4(7), 81):
+            assert converse(GATEWAY4, 8080, lambda: install_nat(published)) == b"ab"
+            assert converse(GATEWAY4, 8080, lambda: forget(TCP, 81)) == b"ab"
+            assert converse(GATEWAY4, 8080, lambda: forget(UDP, 80)) == b"ab"
+            assert converse(GATEWAY4, 8081, withdraw) == b"ab"
+            publish(None, published)
+            assert converse(GATEWAY4, 8080, withdraw) == b"a"
+        call("cnl_nat_remove")
+
+
+def test_as_many_ports_as_there_may_be():
+    with pools():
+        def all_of(*counts):
+            return [publisher(number, *[(TCP, 1 + 1024 * number + i, 80) for i in range(count)])
+                    for number, count in enumerate(counts)]
+        install_nat(*all_of(*[1024] * 8))
+        assert nft().count("tcp . ") == 2 * 8192
+        raises(errno.E2BIG, install_nat, *all_of(*[1024] * 8, 1))
+        call("cnl_nat_remove")
 
 
 # --- Classifier
@@ -979,6 +1178,19 @@ def benchmark():
     def median(values):
         return sorted(values)[len(values) // 2]
 
+    for present in 0, 1000, 8000:
+        install_nat(*[publisher(2 + i // 1000, *[(TCP, 1 + j, 80) for j in range(i, i + 1000)])
+                      for i in range(0, present, 1000)])
+        times, port = [], publisher(99, (TCP, 60000, 80))
+        for _ in range(50):
+            start = time.perf_counter()
+            publish(None, port)
+            middle = time.perf_counter()
+            publish(port, None)
+            times.append(((middle - start) * 1000, (time.perf_counter() - middle) * 1000))
+        print(f"  {present} ports published: one more {median([t[0] for t in times]):.2f} ms, "
+              f"one less {median([t[1] for t in times]):.2f} ms")
+    call("cnl_nat_remove")
     with pools():
         built = [build(number) for number in range(2, 532)]
         for label, part in (("0-29", built[:30]), ("500-529", built[500:])):

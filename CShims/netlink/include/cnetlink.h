@@ -228,15 +228,57 @@ int cnl_forwarding_restore(
 
 // --- Network address translation ---------------------------------------------------------------
 
+// A port of the host at which a port of a slice is reached, at all of the host's addresses.
+struct cnl_published {
+    uint8_t protocol;        // IPPROTO_TCP or IPPROTO_UDP
+    uint16_t host_port, port; // in the machine's byte order, not 0
+};
+
+// A slice that publishes.
+struct cnl_publisher {
+    uint8_t ipv4[16], ipv6[16]; // its addresses
+    bool has_ipv6;              // false: `ipv6` is ignored
+    const struct cnl_published *ports;
+    size_t count;
+};
+
+// Over all publishers.
+#define CNL_MAX_PUBLISHED 8192
+
 // The nftables table `inet slices`: what comes from the pools and leaves by a link whose name does
-// not start with `link_prefix` is masqueraded. One transaction that replaces the table as a whole;
-// idempotent. One or two pools.
+// not start with `link_prefix` is masqueraded, what comes to a published port of the host goes to its
+// slice. One transaction that replaces the table as a whole, during which the earlier one serves;
+// connections that are translated already stay so. Idempotent. One or two pools; `publishers` may
+// be null where the count is 0. Without `publishing` the table is for masquerading alone.
 // EOPNOTSUPP: the kernel lacks a part, which `detail` names: slices then reach the host and each
-// other but not the world.
+// other but not the world. E2BIG: too many ports.
 int cnl_nat_install(
     const struct cnl_pool *pools, size_t count, const char *link_prefix,
+    const struct cnl_publisher *publishers, size_t publisher_count, bool publishing,
     struct cnl_error *error);
+
+// In one transaction: withdraws what `before` says, which must be published, and publishes `after`.
+// Either may be null. Constant work for each port, whatever the number of those that there are.
+// EEXIST: the host's port is published already. ENOENT: the table is gone (with a null `after`
+// that is fine).
+int cnl_nat_publish(
+    const struct cnl_publisher *before, const struct cnl_publisher *after,
+    struct cnl_error *error);
+
 // Idempotent; 0 also on a kernel without nftables.
 int cnl_nat_remove(struct cnl_error *error);
+
+// Has the kernel forget the connections that come to `port` of a slice, or with port 0 to any. What
+// goes on of them is judged anew: a port that is no longer published gets no more packets, and whoever
+// gets the slice's address next none that were meant for the last. Works through the whole table of
+// connections. `address` is the slice's, of `family`. EOPNOTSUPP: no conntrack in this kernel.
+int cnl_connections_forget(
+    int family, const uint8_t address[16], uint8_t protocol, uint16_t port,
+    struct cnl_error *error);
+
+// Whether packets to and from 127.0.0.0/8 may pass a link, by the index of the host's end, so that
+// the host reaches published ports at its loopback. ENODEV: no such link.
+int cnl_link_set_loopback(
+    struct cnl_context *context, int index, bool allowed, struct cnl_error *error);
 
 #endif

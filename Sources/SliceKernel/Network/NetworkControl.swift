@@ -95,7 +95,7 @@ public final class NetworkControl: Sendable {
   public func installTranslation(_ pools: [AddressPool], linkPrefix: String) throws(SliceError) {
     let flat = pools.map(\.flat)
     try network("network address translation") {
-      cnl_nat_install(flat, flat.count, linkPrefix, $0)
+      cnl_nat_install(flat, flat.count, linkPrefix, nil, 0, true, $0)
     }
   }
 
