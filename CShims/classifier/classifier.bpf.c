@@ -20,7 +20,8 @@
 //      from addresses: the kernel's own route lookup says it, as it will for the packet.
 //
 // Linux 6.1 or newer. No loops; the state that traffic can change is bounded: `flows`, which packets of
-// slices cannot fill, what verdicts.h keeps for some milliseconds, and the counts of audit.h.
+// slices cannot fill, `visits` (published.h), what verdicts.h keeps for some milliseconds, and the
+// counts of audit.h.
 
 #include "packet.h"
 #include "tables.h"
@@ -28,11 +29,13 @@
 
 #include <linux/pkt_cls.h>
 
-// After this long without a packet from the host a slice's UDP and ICMP answers are refused. TCP
+// After this long without a packet from who is answered a slice's UDP and ICMP answers are refused. TCP
 // answers are not: the flow is dead once its socket is, because no new one can be opened by it.
 #define ANSWER_NS (60ull * 1000 * 1000 * 1000)
-// How exact the time in `flows` is; a write for every packet would cost more than the rest.
+// How exact the time in `flows` and `visits` is; a write for every packet would cost more than the rest.
 #define REFRESH_NS (1000ull * 1000 * 1000)
+
+#include "published.h"
 
 // What the checks of the headers find out for those of the destination.
 struct packet {
@@ -95,6 +98,8 @@ check_ipv4(struct __sk_buff *skb, const struct slice *slice, struct packet *pack
     if (!same_address(packet->source, slice->ipv4)) return DROP_SOURCE_IPV4;
     // Broadcast the kernel takes in before it asks its routes (ip_route_input_slow()).
     if ((packet->destination[12] & 0xf0) == 0xe0 || ip->daddr == 0xffffffff) return DROP_MULTICAST;
+    // The host's loopback, which the kernel routes on links of slices that publish (route_localnet).
+    if (packet->destination[12] == 127) return DROP_TO_HOST;
     return PASS;
 }
 
@@ -262,13 +267,6 @@ find_place(struct __sk_buff *skb, const struct packet *packet, const struct slic
     }
 }
 
-static __always_inline int site_refuses(const struct packet *packet) {
-    struct network network = {.length = 128};
-    __builtin_memcpy(network.address, packet->destination, 16);
-    const __u32 *verdict = bpf_map_lookup_elem(&networks, &network);
-    return verdict && *verdict != NETWORK_ALLOWED;
-}
-
 static __always_inline int is_service(const struct packet *packet, enum place place) {
     if (packet->later_fragment || packet->port == 0) return 0;
     struct service service = {.port = packet->port, .protocol = packet->protocol};
@@ -292,12 +290,8 @@ static __always_inline int is_allowed_service(__u32 link, const struct packet *p
     return packet->port && bpf_map_lookup_elem(&allowed_services, &service);
 }
 
-// Whether the host has sent what this answers.
-static __always_inline int
-is_answer(struct __sk_buff *skb, const struct packet *packet) {
-    if (packet->later_fragment || packet->opens || packet->echo_request) return 0;
-    // About a packet from there, as check_quote() has made sure.
-    if (packet->error) return 1;
+// What a packet from the slice would be an answer to.
+static __always_inline struct flow answered(struct __sk_buff *skb, const struct packet *packet) {
     struct flow flow = {
         .link = skb->ifindex,
         .port = packet->protocol == IPPROTO_ICMP ? packet->echo : packet->port,
@@ -305,9 +299,27 @@ is_answer(struct __sk_buff *skb, const struct packet *packet) {
         .protocol = packet->protocol,
     };
     __builtin_memcpy(flow.address, packet->destination, 16);
+    return flow;
+}
+
+// Whether the host has sent what this answers.
+static __always_inline int
+is_answer(struct __sk_buff *skb, const struct packet *packet) {
+    if (packet->later_fragment || packet->opens || packet->echo_request) return 0;
+    // About a packet from there, as check_quote() has made sure.
+    if (packet->error) return 1;
+    struct flow flow = answered(skb, packet);
     const __u64 *sent = bpf_map_lookup_elem(&flows, &flow);
     if (!sent) return 0;
     return packet->protocol == IPPROTO_TCP || bpf_ktime_get_ns() - *sent < ANSWER_NS;
+}
+
+// The same for who has come to a published port.
+static __always_inline int
+is_published_answer(struct __sk_buff *skb, const struct packet *packet) {
+    if (packet->later_fragment || packet->opens || packet->source_port == 0) return 0;
+    struct flow flow = answered(skb, packet);
+    return answers_visit(&flow, packet->source);
 }
 
 // The gateway answers pings, and nothing else: whether it does is the first question of whoever has
@@ -320,7 +332,7 @@ is_gateway_ping(const struct slice *slice, const struct packet *packet) {
 }
 
 static __always_inline enum reason
-ask_destination(struct __sk_buff *skb, const struct slice *slice, const struct packet *packet) {
+ask_place(struct __sk_buff *skb, const struct slice *slice, const struct packet *packet) {
     const struct slice *other = NULL;
     enum place place = find_place(skb, packet, &other);
     switch (place) {
@@ -332,11 +344,17 @@ ask_destination(struct __sk_buff *skb, const struct slice *slice, const struct p
         if (other && other->owner == slice->owner) return PASS;
         return is_service(packet, SLICE) ? PASS : DROP_TO_OTHER_OWNER;
     case OUTSIDE:
-        if (!site_refuses(packet)) return PASS;
+        if (!site_refuses(packet->destination)) return PASS;
         if (is_service(packet, OUTSIDE)) return PASS;
         return is_allowed_network(skb->ifindex, packet) ? PASS : DROP_TO_SITE;
     }
     return DROP_TO_HOST;
+}
+
+static __always_inline enum reason
+ask_destination(struct __sk_buff *skb, const struct slice *slice, const struct packet *packet) {
+    enum reason reason = ask_place(skb, slice, packet);
+    return reason != PASS && is_published_answer(skb, packet) ? PASS : reason;
 }
 
 // The same, from memory where that knows it (verdicts.h).
@@ -435,10 +453,11 @@ int to_slice(struct __sk_buff *skb) {
         if (!ip) return count_drop(skb, DROP_NOT_FOR_SLICE);
         ip = (void *)ip + ETH_HLEN;
         if (!same_ipv4(&ip->daddr, slice->ipv4)) return count_drop(skb, DROP_NOT_FOR_SLICE);
-        if (!local || ip->ihl != 5 || ip->frag_off & bpf_htons(IPV4_OFFSET)) return TC_ACT_OK;
+        if (ip->ihl != 5 || ip->frag_off & bpf_htons(IPV4_OFFSET)) return TC_ACT_OK;
         map_ipv4(flow.address, &ip->saddr);
         flow.protocol = ip->protocol;
-        remember(skb, ETH_HLEN + sizeof *ip, &flow);
+        if (local) remember(skb, ETH_HLEN + sizeof *ip, &flow);
+        else remember_visit(skb, slice, slice->ipv4, ETH_HLEN + sizeof *ip, &flow);
         return TC_ACT_OK;
     }
     if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
@@ -447,10 +466,10 @@ int to_slice(struct __sk_buff *skb) {
         ip = (void *)ip + ETH_HLEN;
         if (!slice->has_ipv6 || !same_address(&ip->daddr, slice->ipv6))
             return count_drop(skb, DROP_NOT_FOR_SLICE);
-        if (!local) return TC_ACT_OK;
         __builtin_memcpy(flow.address, &ip->saddr, 16);
         flow.protocol = ip->nexthdr == IPPROTO_ICMPV6 ? IPPROTO_ICMP : ip->nexthdr;
-        remember(skb, ETH_HLEN + sizeof *ip, &flow);
+        if (local) remember(skb, ETH_HLEN + sizeof *ip, &flow);
+        else remember_visit(skb, slice, slice->ipv6, ETH_HLEN + sizeof *ip, &flow);
         return TC_ACT_OK;
     }
     return count_drop(skb, DROP_NOT_FOR_SLICE);

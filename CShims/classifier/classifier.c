@@ -104,12 +104,12 @@ static bool same_layout(int descriptor, const struct bpf_map *map) {
            info.map_flags == bpf_map__map_flags(map);
 }
 
-#define MAX_MAPS 16
+#define MAX_MAPS 32
 
 // Takes over what one program uses.
 static int take_over(struct bpf_object *object, __u32 running, struct ccl_error *error) {
     static const char *const kept[] = {
-        "slices", "drops", "flows", "senders", "audit_even", "audit_odd",
+        "slices", "drops", "flows", "visits", "senders", "audit_even", "audit_odd",
     };
     const char *operation = "take over the running classifier";
     int program = bpf_prog_get_fd_by_id(running);
@@ -343,14 +343,29 @@ int ccl_set_network(
                : 0;
 }
 
+static struct service
+service_key(const uint8_t address[16], uint16_t port, uint8_t protocol) {
+    struct service service = {.port = htons(port), .protocol = protocol};
+    memcpy(service.address, address, sizeof service.address);
+    return service;
+}
+
 int ccl_add_service(
     const struct ccl_classifier *classifier, const uint8_t address[16], uint16_t port,
     uint8_t protocol, struct ccl_error *error) {
-    struct service service = {.port = htons(port), .protocol = protocol};
-    memcpy(service.address, address, sizeof service.address);
+    const struct service service = service_key(address, port, protocol);
     __u32 allowed = 1;
     return update(classifier, classifier->services, &service, &allowed, BPF_ANY) < 0
                ? ccl_fail(error, errno, "allow a service", "map services")
+               : 0;
+}
+
+int ccl_remove_service(
+    const struct ccl_classifier *classifier, const uint8_t address[16], uint16_t port,
+    uint8_t protocol, struct ccl_error *error) {
+    const struct service service = service_key(address, port, protocol);
+    return forget(classifier, classifier->services, &service) < 0
+               ? ccl_fail(error, errno, "withdraw a service", "map services")
                : 0;
 }
 

@@ -74,8 +74,9 @@ struct network {
 #define NETWORK_REFUSED 0
 #define NETWORK_ALLOWED 1
 
-// Map `services`: what slices may use although its address is refused. The address :: stands for
-// every address of the host.
+// Map `services`: what slices may use although its address is refused: ports that the policy opens, and
+// published ones, at the host and at the slice's own addresses. The address :: stands for every address
+// of the host.
 struct service {
     __u8 address[16];
     __u16 port;
@@ -122,11 +123,11 @@ struct sender {
 };
 
 // Map `flows`: what the host has sent to slices, and so may be answered. The value is when it did
-// last, in nanoseconds of the monotonic clock.
+// last, in nanoseconds of the monotonic clock. Map `visits`: the same of others at published ports.
 struct flow {
     __u32 link; // index of the host's end
-    __u8 address[16];
-    __u16 port;       // of the host; for ICMP the identifier of the echo
+    __u8 address[16]; // of the host, or who else is answered
+    __u16 port;       // theirs; for ICMP the identifier of the echo
     __u16 slice_port; // for ICMP 0
     __u32 protocol;
 };

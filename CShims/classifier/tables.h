@@ -39,7 +39,7 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 1024);
+    __uint(max_entries, 32768);
     __type(key, struct service);
     __type(value, __u32);
 } services SEC(".maps");
@@ -66,5 +66,12 @@ struct {
     __type(key, struct flow);
     __type(value, __u64);
 } flows SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct flow);
+    __type(value, __u64);
+} visits SEC(".maps");
 
 #endif

@@ -189,6 +189,8 @@ def sent(s):
         ("ping of the host elsewhere", "host", v4(s.host4, ICMP, icmp(8))),
         ("answer to the host that never asked", "host", v4(s.host4, ICMP, icmp(0))),
         ("127.0.0.1", "host", v4("127.0.0.1", UDP, udp(1, 2))),
+        ("127.0.0.1 at a port that is open", "host", v4("127.0.0.1", UDP, udp(1, s.host_port))),
+        ("the rest of the loopback network", "host", v4("127.255.0.9", TCP, tcp(40000, 80))),
         ("limited broadcast", "multicast", v4("255.255.255.255", UDP, udp(68, 67))),
         ("slice of another owner", "otherOwner", v4(s.foreign4, TCP, tcp(40000, 80))),
         ("slice of another owner, v6", "otherOwner", v6(s.foreign6, TCP, tcp(40000, 80))),

@@ -149,6 +149,9 @@ class Classifier:
     def add_service(self, address, port, protocol):
         call("ccl_add_service", self.pointer, address, c.c_uint16(port), c.c_uint8(protocol))
 
+    def remove_service(self, address, port, protocol):
+        call("ccl_remove_service", self.pointer, address, c.c_uint16(port), c.c_uint8(protocol))
+
     def admit(self, number, owner, four, six, htb_class=0):
         mac = SLICE_MAC[:5] + bytes([number])
         entry = Slice((c.c_uint8 * 6)(*mac), (c.c_uint8 * 6)(*HOST_MAC), owner, htb_class,
@@ -316,6 +319,87 @@ def test_the_host_gets_its_answers_and_no_more():
         assert box.reason(answer(icmp_protocol, icmp(reply, identifier=9))) == "pass"
         assert box.reason(answer(icmp_protocol, icmp(reply, identifier=8))) == "host"
         assert box.reason(answer(icmp_protocol, icmp(echo, identifier=9))) == "host"
+
+
+def visits(six):
+    """Who may come to a port that MINE publishes, and is else out of its reach: the address that it
+    has, the link that it comes by, the reason of the drop, and how a packet from MINE goes there."""
+    if six:
+        return ((S.foreign6, link(FOREIGN), "otherOwner"), (S.site6, 77, "site"),
+                (S.gateway6, link(MINE), "host"))
+    return ((S.foreign4, link(FOREIGN), "otherOwner"), (S.site4, 77, "site"),
+            (S.gateway4, link(MINE), "host"))
+
+
+def visit(visitor, six, protocol, payload):
+    packet = ipv6(visitor, S.me6, protocol, payload) if six else ipv4(visitor, S.me4, protocol, payload)
+    return ethernet(packet, IPV6 if six else IPV4, HOST_MAC, SLICE_MAC)
+
+
+def test_published_ports_answer_who_comes_and_nobody_else():
+    for six in False, True:
+        own, sent = mapped(S.me6 if six else S.me4), v6 if six else v4
+        for protocol, make in (TCP, tcp), (UDP, udp):
+            box = classifier()
+            box.add_service(own, 80, protocol)
+            more = (SYN | ACK,) if protocol == TCP else ()
+            for visitor, by, refused in visits(six):
+                def answers(port=80, to=4000):
+                    return box.reason(sent(visitor, protocol, make(port, to, *more)))
+
+                def visited(port=80, source=4000):
+                    return box.reason(visit(visitor, six, protocol, make(source, port)),
+                                      received=True, from_link=by)
+                assert answers() == refused, "nobody has come"
+                assert visited(port=81) == "pass" and answers(port=81) == refused, "not published"
+                assert visited() == "pass" and answers() == "pass", (visitor, protocol)
+                assert answers(to=4001) == refused and answers(port=81) == refused
+                if protocol == TCP:
+                    assert box.reason(sent(visitor, TCP, tcp(80, 4000, SYN))) == refused
+                box.remove_service(own, 80, protocol)
+                assert answers() == refused, "withdrawn"
+                box.remove_service(own, 80, protocol)
+                box.add_service(own, 80, protocol)
+
+
+def test_published_ports_are_reached_by_slices_of_others():
+    box = classifier()
+    mac = SLICE_MAC[:5] + bytes([FOREIGN])
+    for six, address, host in (False, S.me4, S.host4), (True, S.me6, S.host6):
+        def reason(destination, port):
+            source, make, kind = (S.foreign6, ipv6, IPV6) if six else (S.foreign4, ipv4, IPV4)
+            return box.reason(ethernet(make(source, destination, TCP, tcp(4000, port)), kind, mac),
+                              number=FOREIGN)
+        assert reason(address, 80) == "otherOwner" and reason(host, 8080) == "host"
+        anywhere = (c.c_uint8 * 16)()
+        box.add_service(mapped(address), 80, TCP)
+        box.add_service(anywhere, 8080, TCP)
+        assert reason(address, 80) == "pass" and reason(host, 8080) == "pass"
+        assert reason(address, 8080) == "otherOwner" and reason(host, 80) == "host"
+        box.remove_service(mapped(address), 80, TCP)
+        box.remove_service(anywhere, 8080, TCP)
+        assert reason(address, 80) == "otherOwner" and reason(host, 8080) == "host"
+
+
+def test_visits_do_not_push_out_what_the_host_waits_for():
+    box = classifier()
+    box.add_service(mapped(S.me4), 80, UDP)
+    box.run(from_host((UDP, udp(5555, 80))), received=True)
+    for port in range(1, 65536):
+        box.run(visit(S.foreign4, False, UDP, udp(port, 80)), received=True, from_link=link(FOREIGN))
+        if port < 20000:
+            box.run(visit(S.gateway4, False, UDP, udp(port, 80)), received=True, from_link=link(MINE))
+    assert box.reason(v4(S.host4, UDP, udp(80, 5555))) == "pass"
+    assert box.reason(v4(S.foreign4, UDP, udp(80, 65535))) == "pass", "the newest is there"
+
+
+def test_the_world_and_the_own_slices_leave_no_visits():
+    box = classifier()
+    box.add_service(mapped(S.me4), 80, UDP)
+    for visitor, by in (S.world4, 77), (S.friend4, link(FRIEND)):
+        box.run(visit(visitor, False, UDP, udp(4000, 80)), received=True, from_link=by)
+    box.admit(FRIEND, 1001, S.friend4, S.friend6)
+    assert box.reason(v4(S.friend4, UDP, udp(80, 4000))) == "otherOwner"
 
 
 def test_another_slice_does_not_use_the_answers():
@@ -585,6 +669,10 @@ def test_a_missing_object_is_said():
 def show_cost():
     box = classifier()
     box.run(from_host((TCP, tcp(5555, 80))), received=True)
+    box.add_service(mapped(S.friend4), 80, TCP)
+    box.admit(FRIEND, 1000, S.friend4, S.friend6)
+    published = ethernet(ipv4(S.foreign4, S.friend4, TCP, tcp(4000, 80, ACK)), IPV4, HOST_MAC,
+                         S.friend_mac)
     for words, frame, where in (
             ("UDP to the world", v4(S.world4, UDP, udp(1, 2)), {}),
             ("UDP to the world, v6", v6(S.world6, UDP, udp(1, 2)), {}),
@@ -592,6 +680,7 @@ def show_cost():
             ("answer to the host", v4(S.host4, TCP, tcp(80, 5555, ACK)), {}),
             ("foreign source, dropped", v4(S.world4, UDP, udp(1, 2), source="192.0.2.9"), {}),
             ("forwarded to it", frames.to_me(S), {"received": True, "from_link": 77}),
+            ("to a published port", published, {"number": FRIEND, "received": True, "from_link": link(FOREIGN)}),
             ("from the host to it", from_host((TCP, tcp(5555, 80, ACK))), {"received": True})):
         times = sorted(box.run(frame, repeat=1_000_000, **where)[1] for _ in range(5))
         print(f"{words:28} {times[2]:5} ns a packet")

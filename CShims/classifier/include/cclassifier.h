@@ -78,9 +78,14 @@ int ccl_retain(
 int ccl_set_network(
     const struct ccl_classifier *classifier, const uint8_t address[16], uint32_t length,
     bool allowed, struct ccl_error *error);
-// One port that slices may use wherever it is. The address :: means all of the host's.
+// One port that slices may use wherever it is. The address :: means all of the host's. From an address
+// of a slice, it also answers whoever comes to it.
 // `protocol`: IPPROTO_TCP or IPPROTO_UDP. `port` is in the machine's byte order.
 int ccl_add_service(
+    const struct ccl_classifier *classifier, const uint8_t address[16], uint16_t port,
+    uint8_t protocol, struct ccl_error *error);
+// The opposite; idempotent.
+int ccl_remove_service(
     const struct ccl_classifier *classifier, const uint8_t address[16], uint16_t port,
     uint8_t protocol, struct ccl_error *error);
 
