@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/ip.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <stdlib.h>
@@ -44,6 +45,10 @@ static bool parse(struct nlattr **attributes, int last, struct nlattr *nest) {
     return nest && nla_parse_nested(attributes, last, nest, NULL) == 0;
 }
 
+static bool is_answered(struct nlattr *status) {
+    return !status || ntohl(nla_get_u32(status)) & IPS_SEEN_REPLY;
+}
+
 // Whether the answers of a connection come from what is searched for: those are as the slice sends
 // them, whatever was translated.
 static bool matches(const struct search *search, struct nlattr *reply) {
@@ -53,8 +58,8 @@ static bool matches(const struct search *search, struct nlattr *reply) {
         return false;
     struct nlattr *source = ip[search->family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC];
     int size = (int)cnl_address_size(search->family);
-    if (!source || nla_len(source) < size ||
-        memcmp(nla_data(source), search->address, (size_t)size) != 0)
+    if (search->address && (!source || nla_len(source) < size ||
+                            memcmp(nla_data(source), search->address, (size_t)size) != 0))
         return false;
     if (search->port == 0) return true;
     return ports[CTA_PROTO_NUM] && nla_get_u8(ports[CTA_PROTO_NUM]) == search->protocol &&
@@ -83,7 +88,8 @@ static void collect(const struct nlmsghdr *reply, void *argument) {
     if (nlmsg_parse(header, sizeof(struct nfgenmsg), attributes, CTA_MAX, NULL) < 0) return;
     struct nlattr *tuple = attributes[CTA_TUPLE_ORIG];
     if (!tuple || !attributes[CTA_ID] || nla_len(tuple) > TUPLE_SIZE ||
-        !matches(search, attributes[CTA_TUPLE_REPLY]))
+        !matches(search, attributes[CTA_TUPLE_REPLY]) ||
+        (!search->address && is_answered(attributes[CTA_STATUS])))
         return;
     struct connection *connection = add_connection(search);
     if (!connection) return;
@@ -100,21 +106,27 @@ static struct nl_msg *add_request(
         batch, operation, NFNL_SUBSYS_CTNETLINK << 8 | type, flags, &header, sizeof header);
 }
 
+// Spares the copies of all others.
+static void
+put_filter(struct cnl_batch *batch, struct nl_msg *message, const struct search *search) {
+    struct nlattr *tuple = cnl_nest_start(batch, message, CTA_TUPLE_REPLY | NLA_F_NESTED);
+    struct nlattr *ip = cnl_nest_start(batch, message, CTA_TUPLE_IP | NLA_F_NESTED);
+    cnl_put(
+        batch, message, search->family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC,
+        search->address, cnl_address_size(search->family));
+    cnl_nest_end(message, ip);
+    cnl_nest_end(message, tuple);
+    struct nlattr *filter = cnl_nest_start(batch, message, CTA_FILTER | NLA_F_NESTED);
+    cnl_put_u32(batch, message, CTA_FILTER_ORIG_FLAGS, 0);
+    cnl_put_u32(batch, message, CTA_FILTER_REPLY_FLAGS, COMPARE_SOURCE);
+    cnl_nest_end(message, filter);
+}
+
 static int find(int socket, struct search *search, struct cnl_error *error) {
     struct cnl_batch batch = {0};
     struct nl_msg *message = add_request(
         &batch, "list connections", search->family, IPCTNL_MSG_CT_GET, NLM_F_DUMP | NLM_F_ACK);
-    struct nlattr *tuple = cnl_nest_start(&batch, message, CTA_TUPLE_REPLY | NLA_F_NESTED);
-    struct nlattr *ip = cnl_nest_start(&batch, message, CTA_TUPLE_IP | NLA_F_NESTED);
-    cnl_put(
-        &batch, message, search->family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC,
-        search->address, cnl_address_size(search->family));
-    cnl_nest_end(message, ip);
-    cnl_nest_end(message, tuple);
-    struct nlattr *filter = cnl_nest_start(&batch, message, CTA_FILTER | NLA_F_NESTED);
-    cnl_put_u32(&batch, message, CTA_FILTER_ORIG_FLAGS, 0);
-    cnl_put_u32(&batch, message, CTA_FILTER_REPLY_FLAGS, COMPARE_SOURCE);
-    cnl_nest_end(message, filter);
+    if (search->address) put_filter(&batch, message, search);
     start_search(search);
     int result = cnl_batch_run(socket, &batch, "conntrack", collect, search, error);
     if (result == 0 && search->failed)

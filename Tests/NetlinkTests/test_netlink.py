@@ -900,6 +900,77 @@ def test_connections_outlive_a_new_table_and_are_forgotten_by_name_only():
         call("cnl_nat_remove")
 
 
+def test_a_client_that_began_too_early_is_served():
+    """Its datagrams make a connection of the host's own port, and keep it alive."""
+    with internet() as outside, pools(), slice_network(7) as web:
+        install_nat()
+        for target, own in ("192.0.2.1", address4(7)), ("2001:db8::1", address6(7)):
+            family = socket.AF_INET6 if ":" in own else socket.AF_INET
+
+            def insist(script, target=target, family=family):
+                with socket.socket(family, socket.SOCK_DGRAM) as s:
+                    s.settimeout(1)
+                    s.bind(("", 40000))
+                    for _ in range(2):
+                        s.sendto(b"x", (target, 5353))
+                        time.sleep(0.05)
+                    script()
+                    s.sendto(b"x", (target, 5353))
+                    try:
+                        return bool(s.recv(100))
+                    except OSError:
+                        return False
+
+            def forget(family=family):
+                call("cnl_connections_forget", family, None, c.c_uint8(UDP), c.c_uint16(5353))
+            published = publisher(7, (UDP, 5353, 53))
+            descriptor = shim.cnl_port_hold(c.c_uint8(UDP), c.c_uint16(5353), c.c_bool(True), None)
+            with udp_server(web.netns, own, 53):
+                # Published from here, while the client is in the namespace outside.
+                with open("/proc/self/ns/net") as here:
+                    def there(change):
+                        return inside(outside, insist, lambda: inside(here.fileno(), change))
+                    assert not there(lambda: publish(None, published)), "as it began"
+                    publish(published, None)
+                    time.sleep(0.1)
+                    assert there(lambda: (publish(None, published), forget())[1])
+                    publish(published, None)
+            os.close(descriptor)
+        call("cnl_nat_remove")
+
+
+def test_a_port_that_is_held_is_nobody_elses():
+    for protocol, kind in (TCP, socket.SOCK_STREAM), (UDP, socket.SOCK_DGRAM):
+        def hold(port, protocol=protocol):
+            error = Error()
+            result = shim.cnl_port_hold(
+                c.c_uint8(protocol), c.c_uint16(port), c.c_bool(True), c.byref(error))
+            return result if result >= 0 else -error.error
+
+        def take(family, address, kind=kind):
+            with socket.socket(family, kind) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                s.bind((address, 8090))
+        places = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "0.0.0.0"),
+                  (socket.AF_INET6, "::1"), (socket.AF_INET6, "::"))
+        for family, address in places:
+            take(family, address)
+        held = hold(8090)
+        assert held >= 0 and hold(8090) == -errno.EADDRINUSE
+        for family, address in places:
+            try:
+                take(family, address)
+                raise AssertionError(f"{address} could be had")
+            except OSError as error:
+                assert error.errno == errno.EADDRINUSE
+        os.close(held)
+        for family, address in places:
+            with socket.socket(family, kind) as s:
+                s.bind((address, 8090))
+                assert hold(8090) == -errno.EADDRINUSE, address
+
+
 def test_as_many_ports_as_there_may_be():
     with pools():
         def all_of(*counts):

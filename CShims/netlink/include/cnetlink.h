@@ -268,10 +268,18 @@ int cnl_nat_publish(
 // Idempotent; 0 also on a kernel without nftables.
 int cnl_nat_remove(struct cnl_error *error);
 
+// A socket that is bound to a port of the host, at all addresses, and takes nothing: as long as it is
+// open no program of the host can have the port. Returns the descriptor, close-on-exec and owned by the
+// caller, or -errno. EADDRINUSE: somebody has the port, at any address, or a connection of it has ended
+// less than a minute ago.
+int cnl_port_hold(uint8_t protocol, uint16_t port, bool ipv6, struct cnl_error *error);
+
 // Has the kernel forget the connections that come to `port` of a slice, or with port 0 to any. What
 // goes on of them is judged anew: a port that is no longer published gets no more packets, and whoever
-// gets the slice's address next none that were meant for the last. Works through the whole table of
-// connections. `address` is the slice's, of `family`. EOPNOTSUPP: no conntrack in this kernel.
+// gets the slice's address next none that were meant for the last. Without an address: those to `port`
+// of anybody that were never answered, which else go on as they began when the port was not published
+// yet. Works through the whole table of connections. `address` is the slice's, of `family`.
+// EOPNOTSUPP: no conntrack in this kernel.
 int cnl_connections_forget(
     int family, const uint8_t address[16], uint8_t protocol, uint16_t port,
     struct cnl_error *error);
