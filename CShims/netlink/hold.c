@@ -1,4 +1,6 @@
-// Holding a port of the host: a socket that is bound, so that nobody else can be, and takes nothing.
+// Holding what only one may have: sockets that are bound, so that nobody else's can be. One that holds
+// a port of the host takes nothing.
+#define _GNU_SOURCE // struct ucred
 
 #include "internal.h"
 
@@ -6,7 +8,10 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int bind_to(int socket, uint16_t port, bool ipv6) {
@@ -43,4 +48,34 @@ int cnl_port_hold(uint8_t protocol, uint16_t port, bool ipv6, struct cnl_error *
         return cnl_fail(error, number, operation, "%u", port);
     }
     return descriptor;
+}
+
+// Whether the socket of this name is root's. Only what listens tells whose it is (SO_PEERCRED).
+static bool is_roots(const struct sockaddr_un *name, socklen_t size) {
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor < 0) return true;
+    struct ucred holder = {.uid = (uid_t)-1};
+    socklen_t length = sizeof holder;
+    bool answer = connect(descriptor, (const struct sockaddr *)name, size) == 0 &&
+                  getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &holder, &length) == 0 &&
+                  holder.uid == 0;
+    close(descriptor);
+    return answer;
+}
+
+int cnl_host_claim(struct cnl_error *error) {
+    const char *operation = "claim the network namespace";
+    static const char text[] = "org.sliceruntime.network";
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    memcpy(name.sun_path + 1, text, sizeof text - 1);
+    const socklen_t size = offsetof(struct sockaddr_un, sun_path) + sizeof text;
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return cnl_fail(error, errno, operation, "socket");
+    int number = 0;
+    if (bind(descriptor, (const struct sockaddr *)&name, size) < 0 ||
+        listen(descriptor, SOMAXCONN) < 0)
+        number = errno;
+    if (number == 0 || (number == EADDRINUSE && !is_roots(&name, size))) return descriptor;
+    close(descriptor);
+    return cnl_fail(error, number, operation, "%s", text);
 }

@@ -84,6 +84,55 @@ int cnl_pool_check(
     return cnl_fail(error, EADDRINUSE, "check pool", "%s overlaps %s on %s", text, other, link);
 }
 
+struct match {
+    struct rtmsg route;
+    uint32_t link;
+};
+
+static void read_match(const struct nlmsghdr *reply, void *argument) {
+    struct match *match = argument;
+    struct nlattr *attributes[RTA_MAX + 1];
+    struct nlmsghdr *header = (struct nlmsghdr *)reply;
+    if (reply->nlmsg_type != RTM_NEWROUTE ||
+        nlmsg_parse(header, sizeof(struct rtmsg), attributes, RTA_MAX, NULL) < 0)
+        return;
+    match->route = *(struct rtmsg *)nlmsg_data(header);
+    if (attributes[RTA_OIF]) match->link = nla_get_u32(attributes[RTA_OIF]);
+}
+
+int cnl_pool_check_address(
+    struct cnl_context *context, int family, const uint8_t address[16], struct cnl_error *error) {
+    const char *operation = "check address";
+    size_t size = cnl_address_size(family);
+    char text[CNL_PREFIX_TEXT_SIZE], link[IF_NAMESIZE] = "?";
+    cnl_prefix_text(text, family, address, (unsigned)size * 8);
+    // The route itself, not what the kernel would say of a packet: that is an error here.
+    const struct rtmsg header = {
+        .rtm_family = (uint8_t)family,
+        .rtm_dst_len = (uint8_t)(size * 8),
+        .rtm_flags = RTM_F_FIB_MATCH,
+    };
+    struct cnl_batch batch = {0};
+    struct nl_msg *message =
+        cnl_batch_add(&batch, operation, RTM_GETROUTE, 0, &header, sizeof header);
+    cnl_put(&batch, message, RTA_DST, address, size);
+    struct match match = {0};
+    struct cnl_error failure;
+    int result =
+        cnl_batch_run(context->rtnetlink, &batch, text, read_match, &match, &failure);
+    // Linux 6.1 says of an IPv6 reject route only that it rejects.
+    if (result == -EHOSTUNREACH || result == -ENETUNREACH) return 0;
+    if (result < 0) {
+        if (error) *error = failure;
+        return result;
+    }
+    if (reject_route(&match.route) || match.route.rtm_protocol == CNL_ROUTE_PROTOCOL) return 0;
+    if_indextoname(match.link, link);
+    return cnl_fail(
+        error, EADDRINUSE, operation, "%s %s %s", text,
+        match.route.rtm_type == RTN_LOCAL ? "is the host's own, on" : "is routed to", link);
+}
+
 // --- The host's part
 
 // Scope link, and deprecated (RFC 4862, 5.5.4): the host uses it as source towards slices, whose

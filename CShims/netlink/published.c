@@ -32,8 +32,8 @@ struct connection {
 struct search {
     int family;
     const uint8_t *address;
-    uint8_t protocol;
-    uint16_t port;
+    const struct cnl_published *ports;
+    size_t port_count;
     struct connection *found;
     size_t count, capacity;
     bool failed; // no memory
@@ -61,10 +61,15 @@ static bool matches(const struct search *search, struct nlattr *reply) {
     if (search->address && (!source || nla_len(source) < size ||
                             memcmp(nla_data(source), search->address, (size_t)size) != 0))
         return false;
-    if (search->port == 0) return true;
-    return ports[CTA_PROTO_NUM] && nla_get_u8(ports[CTA_PROTO_NUM]) == search->protocol &&
-           ports[CTA_PROTO_SRC_PORT] &&
-           nla_get_u16(ports[CTA_PROTO_SRC_PORT]) == htons(search->port);
+    if (!ports[CTA_PROTO_NUM] || !ports[CTA_PROTO_SRC_PORT]) return false;
+    uint8_t protocol = nla_get_u8(ports[CTA_PROTO_NUM]);
+    uint16_t port = ntohs(nla_get_u16(ports[CTA_PROTO_SRC_PORT]));
+    for (size_t index = 0; index < search->port_count; index++) {
+        const struct cnl_published *one = &search->ports[index];
+        if (one->protocol == protocol && (search->address ? one->port : one->host_port) == port)
+            return true;
+    }
+    return false;
 }
 
 static struct connection *add_connection(struct search *search) {
@@ -88,8 +93,8 @@ static void collect(const struct nlmsghdr *reply, void *argument) {
     if (nlmsg_parse(header, sizeof(struct nfgenmsg), attributes, CTA_MAX, NULL) < 0) return;
     struct nlattr *tuple = attributes[CTA_TUPLE_ORIG];
     if (!tuple || !attributes[CTA_ID] || nla_len(tuple) > TUPLE_SIZE ||
-        !matches(search, attributes[CTA_TUPLE_REPLY]) ||
-        (!search->address && is_answered(attributes[CTA_STATUS])))
+        (!search->address && is_answered(attributes[CTA_STATUS])) ||
+        !matches(search, attributes[CTA_TUPLE_REPLY]))
         return;
     struct connection *connection = add_connection(search);
     if (!connection) return;
@@ -153,14 +158,15 @@ static int forget(
 }
 
 int cnl_connections_forget(
-    int family, const uint8_t address[16], uint8_t protocol, uint16_t port,
+    int family, const uint8_t address[16], const struct cnl_published *ports, size_t count,
     struct cnl_error *error) {
+    if (count == 0) return 0;
     struct cnl_error failure;
     int socket = cnl_socket(NETLINK_NETFILTER, &failure);
     int result = socket;
     if (socket >= 0) {
         struct search search = {
-            .family = family, .address = address, .protocol = protocol, .port = port};
+            .family = family, .address = address, .ports = ports, .port_count = count};
         result = find(socket, &search, &failure);
         for (size_t index = 0; result == 0 && index < search.count; index++)
             result = forget(socket, &search, &search.found[index], &failure);

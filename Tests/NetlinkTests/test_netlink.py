@@ -667,6 +667,54 @@ def test_bad_pools_are_refused():
             call("cnl_pool_install", context, c.byref(each))
 
 
+def test_an_address_in_use_is_told_from_a_free_one():
+    def check(address):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        call("cnl_pool_check_address", context, family, octets(address))
+    with internet(), pools(), slice_network(7):
+        for free in address4(9), address6(9), address4(7), address6(7):
+            check(free)
+        assert "own, on lo" in raises(errno.EADDRINUSE, check, GATEWAY4).detail
+        for used in address4(9), address6(9):
+            run("ip", "address", "add", used, "dev", "up0", *(["nodad"] if ":" in used else []))
+            assert "own, on up0" in raises(errno.EADDRINUSE, check, used).detail
+            run("ip", "address", "delete", used, "dev", "up0")
+        run("ip", "route", "add", address4(9), "via", "192.0.2.2")
+        assert "routed to up0" in raises(errno.EADDRINUSE, check, address4(9)).detail
+        run("ip", "route", "delete", address4(9), "via", "192.0.2.2")
+        check(address4(9)), check(address6(9))
+
+
+def test_a_namespace_is_claimed_once_and_by_root_alone():
+    def claim():
+        error = Error()
+        result = shim.cnl_host_claim(c.byref(error))
+        return result if result >= 0 else -error.error
+    first = claim()
+    assert first >= 0 and claim() == -errno.EADDRINUSE
+    with namespace() as other:
+        assert inside(other.netns, claim) >= 0, "each namespace has its own"
+    os.close(first)
+    # Somebody else who has taken the name keeps no supervisor from starting.
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setresuid(200000, 200000, 200000)
+        squatter = claim()
+        os.write(writer, b"x")
+        time.sleep(100)
+        os._exit(squatter)
+    os.read(reader, 1)
+    again = claim()
+    assert again >= 0
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(again), os.close(reader), os.close(writer)
+    last = claim()
+    assert last >= 0
+    os.close(last)
+
+
 def test_uplinks():
     found, count = (Uplink * 8)(), c.c_size_t()
     call("cnl_uplinks", context, found, c.byref(count))
@@ -885,7 +933,8 @@ def test_connections_outlive_a_new_table_and_are_forgotten_by_name_only():
 
         def forget(protocol, port):
             call("cnl_connections_forget", socket.AF_INET, octets(address4(7)),
-                 c.c_uint8(protocol), c.c_uint16(port))
+                 (Published * 2)(Published(protocol, 1, 9), Published(protocol, 1, port)),
+                 c.c_size_t(2))
 
         def withdraw():
             publish(published, None)
@@ -922,7 +971,8 @@ def test_a_client_that_began_too_early_is_served():
                         return False
 
             def forget(family=family):
-                call("cnl_connections_forget", family, None, c.c_uint8(UDP), c.c_uint16(5353))
+                call("cnl_connections_forget", family, None, (Published * 1)(Published(UDP, 5353, 53)),
+                     c.c_size_t(1))
             published = publisher(7, (UDP, 5353, 53))
             descriptor = shim.cnl_port_hold(c.c_uint8(UDP), c.c_uint16(5353), c.c_bool(True), None)
             with udp_server(web.netns, own, 53):

@@ -190,6 +190,17 @@ struct cnl_pool {
 int cnl_pool_check(
     struct cnl_context *context, const struct cnl_pool *pool, struct cnl_error *error);
 
+// Refuses an address of an installed pool that the host has itself, or routes elsewhere than to a link
+// of cnl_link_create()'s. Constant work. EADDRINUSE: `detail` says by what.
+int cnl_pool_check_address(
+    struct cnl_context *context, int family, const uint8_t address[16], struct cnl_error *error);
+
+// Claims the calling thread's network namespace for one supervisor: a descriptor, close-on-exec and
+// owned by the caller, to be kept open. EADDRINUSE: another one has it. The claim is an abstract Unix
+// socket (unix(7)), of which each network namespace has its own names; anybody could take that one, so
+// a holder other than root counts for nothing, and the descriptor is then of a socket without a name.
+int cnl_host_claim(struct cnl_error *error);
+
 // Gives the gateway address to `lo` and makes the rest of the pool unreachable, so that packets
 // for a slice that is gone never leave by the uplink. Idempotent.
 int cnl_pool_install(
@@ -274,14 +285,14 @@ int cnl_nat_remove(struct cnl_error *error);
 // less than a minute ago.
 int cnl_port_hold(uint8_t protocol, uint16_t port, bool ipv6, struct cnl_error *error);
 
-// Has the kernel forget the connections that come to `port` of a slice, or with port 0 to any. What
-// goes on of them is judged anew: a port that is no longer published gets no more packets, and whoever
-// gets the slice's address next none that were meant for the last. Without an address: those to `port`
-// of anybody that were never answered, which else go on as they began when the port was not published
-// yet. Works through the whole table of connections. `address` is the slice's, of `family`.
+// Has the kernel forget the connections that come to these ports of a slice, whichever way. What goes
+// on of them is judged anew: a port that is no longer published gets no more packets, and whoever gets
+// the slice's address next none that were meant for the last. Without an address: those to the host's
+// ports that were never answered, which else go on as they began when the ports were not published yet.
+// Works through the whole table of connections, once. `address` is the slice's, of `family`.
 // EOPNOTSUPP: no conntrack in this kernel.
 int cnl_connections_forget(
-    int family, const uint8_t address[16], uint8_t protocol, uint16_t port,
+    int family, const uint8_t address[16], const struct cnl_published *ports, size_t count,
     struct cnl_error *error);
 
 // Whether packets to and from 127.0.0.0/8 may pass a link, by the index of the host's end, so that
