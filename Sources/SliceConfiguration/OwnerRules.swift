@@ -57,7 +57,7 @@ private struct OwnerBoundsReader {
 
   init(below base: String) { self.base = base }
 
-  private static let words = ["slices", "images", "grants", "networks", "lease"]
+  private static let words = ["slices", "images", "grants", "networks", "ports", "lease"]
   private static let keys = Key.allCases.filter { $0.sum != nil }
 
   /// Reads one member of the table and all below it.
@@ -71,6 +71,13 @@ private struct OwnerBoundsReader {
     case "networks":
       bounds.networks = try value.array("an array of texts").map { (element) throws(SliceError) in
         try element.parsed(NetworkAllowance.expectation, NetworkAllowance.init)
+      }
+    case "ports":
+      let expectation = "an array of ports such as \"443\", \"53/udp\" or \"8000-8999/tcp\""
+      bounds.ports = try value.array(expectation).map { (element) throws(SliceError) in
+        try element.parsed("a port or a range of ports, in quotes, such as \"8000-8999/tcp\"") {
+          PortRange($0)
+        }
       }
     case "lease":
       let span = try value.timeSpan()
@@ -101,7 +108,8 @@ private struct OwnerBoundsReader {
       throw member.unknown(
         suggestion: nearest(to: path, among: known),
         otherwise:
-          "known here: slices, images, grants, networks, lease, and the keys that can be added up")
+          "known here: slices, images, grants, networks, ports, lease, and the keys that can be added up"
+      )
     }
   }
 }

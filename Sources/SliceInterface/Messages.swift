@@ -17,6 +17,8 @@ public struct SliceSummary: Sendable, Hashable, Codable {
   public var startedAt: String?
   public var restarts: Int
   public var lease: String?
+  /// `HOSTPORT:PORT/tcp`, or ranges of ports.
+  public var publish: [String]
   /// Keys that this host does not enforce.
   public var unenforced: [String]
   /// Why it does not run as it should, such as want of memory; nil where all is well.
@@ -25,6 +27,7 @@ public struct SliceSummary: Sendable, Hashable, Codable {
   public init(
     name: String, owner: String, state: SliceState, image: String, pid: Int?, ipv4: String?,
     ipv6: String?, createdAt: String, startedAt: String?, restarts: Int, lease: String?,
+    publish: [String],
     unenforced: [String], reason: String? = nil
   ) {
     self.name = name
@@ -38,6 +41,7 @@ public struct SliceSummary: Sendable, Hashable, Codable {
     self.startedAt = startedAt
     self.restarts = restarts
     self.lease = lease
+    self.publish = publish
     self.unenforced = unenforced
     self.reason = reason
   }

@@ -88,6 +88,7 @@ public struct Admission: Sendable {
     }
     try bounds.admit(grants: settings, beyond: current)
     try bounds.admit(allowances: settings, beyond: current)
+    try bounds.admit(ports: settings, beyond: current)
   }
 
   private func check(

@@ -112,11 +112,11 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .memoryMin, .memoryLow, .memoryHigh, .memoryMax, .memorySwapMax: .controller("memory")
     case .pidsMax: .controller("pids")
     case .ioWeight, .ioReadMax, .ioWriteMax, .ioReadIopsMax, .ioWriteIopsMax: .controller("io")
-    case .netMode, .netAllow: .construction
+    case .netMode, .netAllow, .netPublish: .construction
     case .lease: .supervisor
     case .diskMax, .diskFilesMax: .quota
     case .netWeight, .netMin, .netMax, .netInMax: .shaping
-    case .netPublish, .netPorts, .rawAllow, .grantObserve, .grantNest, .grantNetAdmin: .nothing
+    case .netPorts, .rawAllow, .grantObserve, .grantNest, .grantNetAdmin: .nothing
     }
   }
 

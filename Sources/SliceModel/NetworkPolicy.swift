@@ -39,13 +39,22 @@ public struct NetworkPolicy: Sendable, Hashable {
     public var address: [UInt8]
     public var port: UInt16
     public var transport: Transport
+
+    public init(address: [UInt8], port: UInt16, transport: Transport) {
+      self.address = address
+      self.port = port
+      self.transport = transport
+    }
+
+    /// At each address of the host.
+    public static func host(_ port: TransportPort) -> Service {
+      Service(
+        address: [UInt8](repeating: 0, count: 16), port: port.port, transport: port.transport)
+    }
   }
 
   /// Ports of the host.
-  public var services: [Service] {
-    let host = [UInt8](repeating: 0, count: 16)
-    return hostPorts.map { Service(address: host, port: $0.port, transport: $0.transport) }
-  }
+  public var services: [Service] { hostPorts.map(Service.host) }
 
   /// What these servers do for slices, wherever they are: the node itself tells slices to ask them.
   public static func nameServices(_ servers: [String]) -> [Service] {
@@ -77,6 +86,11 @@ public struct TransportPort: Sendable, Hashable {
   public var port: UInt16
   public var transport: Transport
 
+  public init(port: UInt16, transport: Transport) {
+    self.port = port
+    self.transport = transport
+  }
+
   public init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count == 2, let number = decimal(parts[0]), let port = UInt16(exactly: number),
@@ -85,6 +99,10 @@ public struct TransportPort: Sendable, Hashable {
     self.port = port
     self.transport = transport
   }
+}
+
+extension TransportPort: CustomStringConvertible {
+  public var description: String { "\(port)/\(transport.rawValue)" }
 }
 
 /// A network of either family: `10.1.2.0/24`, `fd00:1::/32`, or one address.

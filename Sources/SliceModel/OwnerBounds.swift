@@ -10,10 +10,12 @@ public struct OwnerBounds: Sendable, Hashable {
   public var grants: Set<String> = []
   /// What `net.allow` of their slices may name, or parts of it.
   public var networks: [NetworkAllowance] = []
+  /// Ports of the host that may be published.
+  public var ports: [PortRange] = [.unprivileged]
   /// A slice without a lease gets it; nil: a slice may live for ever.
   public var longestLease: TimeSpan?
 
-  /// No bound on amounts, no grant, and no network.
+  /// No bound on amounts, no grant, no network, and no port that is privileged.
   public init() {}
 
   public func allows(image name: String) -> Bool {

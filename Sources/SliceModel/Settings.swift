@@ -38,6 +38,9 @@ public struct Settings: Sendable, Hashable {
         .usage, "\(key.rawValue)=\(text.prefix(64).description.escapedForTerminal) is not valid",
         hint: "\(key.rawValue) takes \(key.form.expectation)")
     }
+    if key == .netPublish, case .list(let entries) = value {
+      _ = try PublishedPort.parse(entries)
+    }
     values[key] = value
   }
 
@@ -79,6 +82,13 @@ public struct Settings: Sendable, Hashable {
       throw SliceError(.usage, "net.min=\(least) is above net.max=\(most)")
     }
     _ = try networkAllowances()
+    if self[.netPublish] != nil, networkMode != .routed {
+      throw SliceError(
+        .usage, "net.publish needs net.mode=routed, and this is \(networkMode.rawValue)",
+        hint: networkMode == .shared
+          ? "in shared mode ports of the host are the slice's own: net.ports"
+          : "leave one of the two out")
+    }
   }
 
   /// The values as texts that `set` parses back to the same settings.

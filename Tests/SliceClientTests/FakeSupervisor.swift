@@ -85,7 +85,7 @@ final class FakeInterface: VarlinkInterface {
     SliceSummary(
       name: name, owner: "alice", state: state, image: "host", pid: nil, ipv4: "172.31.128.2",
       ipv6: nil, createdAt: "2026-01-01T00:00:00Z", startedAt: nil, restarts: 0, lease: nil,
-      unenforced: [])
+      publish: [], unenforced: [])
   }
 
   private func fail(_ slice: String, _ call: VarlinkCall) throws {

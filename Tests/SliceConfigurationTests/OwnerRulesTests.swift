@@ -28,6 +28,7 @@ import Testing
       images = ["minimal", "host", "web-*", "*"]
       grants = ["icmp", "observe"]
       networks = ["10.1.0.0/16", "53/udp"]
+      ports = ["443", "53/udp", "8000-8999/tcp"]
       lease = "30d"
       [owners.4243]
       [owners.alice]
@@ -47,6 +48,10 @@ import Testing
     bounds.images = ["minimal", "host", "web-*", "*"]
     bounds.grants = ["icmp", "observe"]
     bounds.networks = ["10.1.0.0/16", "53/udp"].compactMap(NetworkAllowance.init)
+    bounds.ports = [
+      PortRange(ports: 443...443), PortRange(ports: 53...53, transport: .udp),
+      PortRange(ports: 8000...8999, transport: .tcp),
+    ]
     bounds.longestLease = TimeSpan("30d")
     #expect(policy.owners[1].bounds == bounds)
     #expect(policy.owners[3].bounds == OwnerBounds())
@@ -70,6 +75,11 @@ import Testing
     BadText("[owners.\"*\"]\nmemory.max = \"8X\"", "2:14: owners.*.memory.max: expected a size"),
     BadText("[owners.\"*\"]\nimages = [\"w*b\"]", "owners.*.images: expected names of images"),
     BadText("[owners.\"*\"]\ngrants = [\"root\"]", "owners.*.grants: expected words of observe"),
+    BadText("[owners.\"*\"]\nports = 443", "2:9: owners.*.ports: expected an array of ports"),
+    BadText("[owners.\"*\"]\nports = [443]", "owners.*.ports: expected a port or a range"),
+    BadText("[owners.\"*\"]\nports = [\"0\"]", "expected a port or a range of ports"),
+    BadText("[owners.\"*\"]\nports = [\"9-8\"]", "expected a port or a range of ports"),
+    BadText("[owners.\"*\"]\nports = [\"1/sctp\"]", "expected a port or a range of ports"),
     BadText("[owners.\"*\"]\nlease = \"0s\"", "owners.*.lease: expected a time"),
     BadText(
       "[owners.\"*\"]\nnetworks = [\"10.1.2.3/24\"]", "owners.*.networks[0]: expected networks"),

@@ -23,7 +23,7 @@ import Testing
 
   /// A value that every form accepts, by key: through text and back.
   @Test(arguments: Key.allCases) func valueComesBack(key: Key) throws {
-    for sample in samples(key.form) {
+    for sample in samples(key) {
       var settings = Settings()
       try settings.set(key, to: sample)
       #expect(settings.keys == [key])
@@ -67,6 +67,7 @@ import Testing
       case .time: (["1ms"], ["0", "0s"])
       case .processors: (["8191"], ["8192"])
       case .word(let words): (words, words.map { $0.uppercased() } + ["x" + words[0]])
+      case .list where key == .netPublish: (["1:65535"], ["0:1", "1:65536"])
       case .list: (["a", "a,b"], ["a,"])
       case .flag: (["true", "false"], ["yes", "1", "True", "on"])
       }
@@ -107,8 +108,8 @@ import Testing
     #expect(error?.hint?.contains(hint) == true)
   }
 
-  private func samples(_ form: Key.Form) -> [String] {
-    switch form {
+  private func samples(_ key: Key) -> [String] {
+    switch key.form {
     case .count(let range): ["\(range.lowerBound)", "\(range.upperBound)", "100"]
     case .bytes(let range): ["\(range.lowerBound)", "\(range.upperBound)", "256M", "1.5G"]
     case .rate(let range): ["\(range.lowerBound)", "\(range.upperBound)", "100M", "1.5G"]
@@ -116,6 +117,7 @@ import Testing
     case .processors: ["0", "0-3,8", "3,1,2"]
     case .time: ["30", "1.5h", "7d", "1ms"]
     case .word(let words): words
+    case .list where key == .netPublish: ["8080:80", "8080:80/tcp,53-54:1053-1054/udp"]
     case .list: ["icmp", "udp:33434-33534,tun"]
     case .flag: ["true", "false"]
     }

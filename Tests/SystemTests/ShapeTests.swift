@@ -6,7 +6,7 @@ import Testing
 @Suite(.requiresSlices) struct ShapeTests {
   private static let summary: Set<String> = [
     "name", "owner", "state", "image", "pid", "ipv4", "ipv6", "createdAt", "startedAt", "restarts",
-    "lease", "unenforced", "reason",
+    "lease", "publish", "unenforced", "reason",
   ]
 
   @Test func slicesHaveEveryKey() throws {

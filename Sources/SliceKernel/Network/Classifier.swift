@@ -11,6 +11,8 @@ public final class Classifier: Sendable {
   // A pointer to what never changes once it is made; the kernel's maps take care of themselves.
   struct Handle: @unchecked Sendable { let pointer: OpaquePointer }
   let handle: Handle
+  /// What the policy allows, which no slice withdraws.
+  private let permanent = Mutex<Set<NetworkPolicy.Service>>([])
   /// Indices of the links that were admitted, by name.
   let links = Mutex<[String: UInt32]>([:])
   /// What has been put into the maps for single links, by name.
@@ -33,11 +35,28 @@ public final class Classifier: Sendable {
     try allow(policy.services)
   }
 
-  /// Lets slices use these beside what the policy allows.
+  /// Lets slices use these beside what the policy allows, for good.
   public func allow(_ services: [NetworkPolicy.Service]) throws(SliceError) {
+    permanent.withLock { $0.formUnion(services) }
+    try open(services)
+  }
+
+  /// Lets slices use these; from an address of a slice's own, also lets it answer.
+  public func open(_ services: some Sequence<NetworkPolicy.Service>) throws(SliceError) {
     for service in services {
       try classifying("port \(service.port)/\(service.transport)") {
         ccl_add_service(
+          handle.pointer, service.address, service.port, service.transport.number, $0)
+      }
+    }
+  }
+
+  /// The opposite. What the policy allows stays.
+  public func close(_ services: some Sequence<NetworkPolicy.Service>) throws(SliceError) {
+    let kept = permanent.withLock { $0 }
+    for service in services where !kept.contains(service) {
+      try classifying("port \(service.port)/\(service.transport)") {
+        ccl_remove_service(
           handle.pointer, service.address, service.port, service.transport.number, $0)
       }
     }

@@ -1,4 +1,5 @@
 import CNetlink
+import Descriptor
 import Glibc
 import SliceModel
 import Synchronization
@@ -62,9 +63,30 @@ public final class NetworkControl: Sendable {
     context = Mutex(Context(pointer: pointer!))
   }
 
+  /// Claims the calling thread's network namespace: two supervisors would take each other's links for
+  /// orphans. The claim lasts as long as the descriptor.
+  ///
+  /// - Throws: `failed` when another one has it.
+  public static func claim() throws(SliceError) -> OwnedFD {
+    var descriptor: Int32 = -1
+    do throws(SliceError) {
+      try network("this network namespace") { error in
+        descriptor = cnl_host_claim(error)
+        return min(descriptor, 0)
+      }
+    } catch {
+      throw SliceError(
+        error.code, error.message,
+        hint:
+          "another sliced runs in it: stop that one, or give this one a namespace of its own ('unshare --net', see sliced(8))"
+      )
+    }
+    return OwnedFD(adopting: descriptor)
+  }
+
   deinit { context.withLock { cnl_close($0.pointer) } }
 
-  private func withContext(
+  func withContext(
     _ object: String, _ call: (OpaquePointer, UnsafeMutablePointer<cnl_error>) -> Int32
   ) throws(SliceError) {
     try context.withLock { (held) throws(SliceError) in
@@ -79,8 +101,33 @@ public final class NetworkControl: Sendable {
   public func installPools(_ pools: [AddressPool]) throws(SliceError) {
     for pool in pools {
       var flat = pool.flat
-      try withContext("address pool \(pool)") { cnl_pool_check($0, &flat, $1) }
+      do throws(SliceError) {
+        try withContext("address pool \(pool)") { cnl_pool_check($0, &flat, $1) }
+      } catch {
+        throw SliceError(
+          error.code, error.message,
+          hint:
+            "choose a network that this host has no address in and no route to: pool4, pool6 in /etc/slices/node.toml"
+        )
+      }
       try withContext("address pool \(pool)") { cnl_pool_install($0, &flat, $1) }
+    }
+  }
+
+  /// Refuses addresses of the pools that are in use.
+  public func requireFree(_ addresses: SliceAddresses) throws(SliceError) {
+    let list =
+      [(AF_INET, addresses.ipv4.bytes, addresses.ipv4.description)]
+      + (addresses.ipv6.map { [(AF_INET6, $0.bytes, $0.description)] } ?? [])
+    for (family, bytes, text) in list {
+      let padded = bytes + [UInt8](repeating: 0, count: 16 - bytes.count)
+      do throws(SliceError) {
+        try withContext("address \(text)") { cnl_pool_check_address($0, family, padded, $1) }
+      } catch {
+        throw SliceError(
+          error.code, error.message,
+          hint: "the pools are the slices' alone; 'ip route get \(text)' shows who has it")
+      }
     }
   }
 
@@ -88,15 +135,6 @@ public final class NetworkControl: Sendable {
   public func enableForwarding(ipv6: Bool) throws(SliceError) {
     var previous = cnl_forwarding()
     try withContext("forwarding") { cnl_forwarding_enable($0, ipv6, &previous, $1) }
-  }
-
-  /// Masquerades what slices send by other links than their own. `unenforceable` where the kernel
-  /// cannot: slices then reach the host and each other but not the world.
-  public func installTranslation(_ pools: [AddressPool], linkPrefix: String) throws(SliceError) {
-    let flat = pools.map(\.flat)
-    try network("network address translation") {
-      cnl_nat_install(flat, flat.count, linkPrefix, nil, 0, true, $0)
-    }
   }
 
   /// Names of the links with a default route.

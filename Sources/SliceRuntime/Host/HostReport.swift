@@ -295,14 +295,22 @@ public enum HostReport {
         "no network namespace can be made: \(SystemError(code: errno, operation: "unshare"))",
         remedy: "sysctl user.max_net_namespaces=15000")
     }
+    let pools: [AddressPool] = [.ipv4(NodePolicy().addresses4)]
+    let prefix = SliceLink.prefix
     do {
-      try NetworkControl().installTranslation(
-        [.ipv4(NodePolicy().addresses4)], linkPrefix: SliceLink.prefix)
-      return HostFinding(title, .ok, "namespaces, links and address translation work")
+      try Translation.install(pools, linkPrefix: prefix, publishers: nil)
     } catch {
       return HostFinding(
         title, .limited, "slices reach the host and each other, not the world: \(error.message)",
         remedy: "modprobe -a nf_tables nft_masq nft_chain_nat")
+    }
+    do {
+      try Translation.install(pools, linkPrefix: prefix, publishers: [])
+      return HostFinding(title, .ok, "namespaces, links and address translation work")
+    } catch {
+      return HostFinding(
+        title, .limited, "slices cannot publish ports: \(error.message)",
+        remedy: "modprobe -a nft_nat nft_fib_inet")
     }
   }
 

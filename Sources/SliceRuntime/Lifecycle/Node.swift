@@ -47,6 +47,7 @@ public final class Node: Sendable {
   /// Held while the floors are summed up and written, so that the newest sum is the last.
   let floors = Mutex<Void>(())
   let leases: LeaseKeeper
+  let ports = PortTable()
   let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
@@ -386,6 +387,9 @@ public final class Node: Sendable {
     if spec.settings.networkMode == .shared {
       throw SliceError(.unenforceable, "net.mode=shared: this version has no shared addresses")
     }
+    if spec.settings[.netPublish] != nil, let missing = environment.publisher.gap {
+      gaps.append(EnforcementGap(.netPublish, missing: missing))
+    }
     guard let first = gaps.first, !spec.allowUnenforced, !policy.allowUnenforced else {
       return gaps.map(\.key.rawValue)
     }
@@ -430,6 +434,7 @@ public final class Node: Sendable {
           try admission(beside: slice, in: table).admit(
             slice.settings, owner: slice.record.owner, within: bounds)
         }
+        try claimPorts(slice.settings, for: slice, within: bounds, in: table)
         table[name] = slice
         return slice
       }
@@ -530,7 +535,10 @@ public final class Node: Sendable {
   private func discard(_ slice: ManagedSlice) -> [String] {
     let leftovers = environment.cleanUp(slice.record) + environment.remove(slice.record)
     guard leftovers.isEmpty else { return leftovers }
-    table.withLock { $0[slice.name] = nil }
+    table.withLock {
+      $0[slice.name] = nil
+      ports.release(slice.record.spec.settings.publishedPorts, of: slice.name)
+    }
     environment.release(slice.number, slice.takeNamespaces())
     do throws(SliceError) {
       try protectFloors(with: slice.settings)

@@ -31,6 +31,7 @@ extension Node {
       let present = slice.holding
       try admission(beside: slice, in: table).admit(
         settings, owner: present.owner, within: bounds, insteadOf: present.settings)
+      try claimPorts(settings, for: slice, within: bounds, in: table)
       slice.claim(settings)
     }
   }

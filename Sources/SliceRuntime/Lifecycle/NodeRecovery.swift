@@ -11,12 +11,15 @@ extension Node {
     let boot = try reporting("identify the boot") { () throws(SystemError) in
       try BootIdentity.current()
     }
+    let lostPorts = try recoverPorts(of: records.filter { $0.run?.bootID == boot })
     var restart: [ManagedSlice] = []
     for record in records {
       let name = try SliceName(record.name)
       let slice = ManagedSlice(record, layout: layout.slice(name))
       table.withLock { $0[name] = slice }
       environment.numbers.take(slice.number)
+      // Records of one node never share a port; should two say so, it stays with the first.
+      try? ports.claim(record.spec.settings.publishedPorts, for: name)
       guard let run = record.run else { continue }
       if run.bootID == boot, let process = Self.living(run) {
         slice.adopt(process)
@@ -38,6 +41,11 @@ extension Node {
           restart.append(slice)
         }
       }
+    }
+    try environment.installTranslation()
+    for (name, details) in lostPorts {
+      let slice = try slice(SliceName(name))
+      if slice.record.run != nil { report(slice, "port-lost", by: nil, details) }
     }
     try protectFloors()
     try recoverStorage()

@@ -24,7 +24,11 @@ extension Node {
       let before = slice.record
       try environment.requireRoom(for: change.spec.settings, of: before)
       try claim(change.spec.settings, for: slice, within: bounds)
-      defer { slice.claim(nil) }
+      defer {
+        slice.claim(nil)
+        releasePorts(of: slice, beyondRecordAfter: change.spec.settings)
+        releasePorts(of: slice, beyondRecordAfter: before.spec.settings)
+      }
       reclaim = try apply(change.spec, insteadOf: before.spec, to: slice)
       slice.update {
         $0.spec = change.spec
@@ -87,10 +91,18 @@ extension Node {
       try limits.apply(old.settings, insteadOf: new.settings, device: device)
       throw error.within("change the bandwidth")
     }
+    do throws(SliceError) {
+      try environment.publisher.change(slice.record.number, to: new.settings.publishedPorts)
+    } catch {
+      try environment.changeBandwidth(slice.record, to: old.settings, insteadOf: new.settings)
+      try limits.apply(old.settings, insteadOf: new.settings, device: device)
+      throw error
+    }
     guard new.restart != old.restart else { return reclaim }
     do throws(SystemError) {
       try InitCommand.restartPolicy(new.restart).send(to: slice.layout)
     } catch {
+      try environment.publisher.change(slice.record.number, to: old.settings.publishedPorts)
       try environment.changeBandwidth(slice.record, to: old.settings, insteadOf: new.settings)
       try limits.apply(old.settings, insteadOf: new.settings, device: device)
       throw SliceError(error).within("change the restart policy")

@@ -24,6 +24,8 @@ struct SliceEnvironment: Sendable {
   let pool: NamespacePool
   let reaper: LinkReaper
   private let maker: NamespaceMaker
+  let publisher: PortPublisher
+  private let claim: SharedFD
   private let confinement: Confinement
   private let sliceInit: SharedFD
   private let null: SharedFD
@@ -37,6 +39,7 @@ struct SliceEnvironment: Sendable {
     self.cgroup = cgroup
     self.images = images
     self.storage = storage
+    claim = SharedFD(try NetworkControl.claim(), label: "claim of the network namespace")
     network = try NetworkControl()
     (classifier, classifierGap) = try Self.makeClassifier(layout, policy, network)
     uplinks = try UplinkKeeper(
@@ -51,6 +54,7 @@ struct SliceEnvironment: Sendable {
     maker = NamespaceMaker(
       policy: policy, hasIPv6: hasIPv6, network: network, classifier: classifier)
     pool = try Self.makePool(maker, numbers, reaper)
+    publisher = PortPublisher(network: network, classifier: classifier, hasIPv6: hasIPv6)
     confinement = try Confinement()
     (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
       () throws(SystemError) in
@@ -85,12 +89,23 @@ struct SliceEnvironment: Sendable {
   private func prepareNetwork() throws(SliceError) {
     try network.enableForwarding(ipv6: hasIPv6)
     try network.installPools(pools)
-    do {
-      try network.installTranslation(pools, linkPrefix: SliceLink.prefix)
-    } catch {
-      // Slices still reach the host and each other; `doctor` says what is missing.
-      guard error.code == .unenforceable else { throw error }
-    }
+  }
+
+  /// Makes the table of translations, of all slices that were adopted. Until then that of an earlier
+  /// supervisor serves.
+  func installTranslation() throws(SliceError) {
+    try publisher.install(pools, linkPrefix: SliceLink.prefix)
+  }
+
+  /// Takes the ports again that a slice of an earlier supervisor publishes. Returns those that somebody
+  /// else has taken meanwhile.
+  func adoptPorts(
+    _ record: SliceRecord
+  ) throws(SliceError) -> [(port: PublishedPort, reason: SliceError)] {
+    guard record.spec.settings.networkMode == .routed else { return [] }
+    return try publisher.adopt(
+      record.number, link: SliceLink.name(record.number),
+      addresses: link(record.number).addresses, ports: record.spec.settings.publishedPorts)
   }
 
   /// What is missing here, instead of a classifier, where the kernel cannot run one.
@@ -275,6 +290,12 @@ struct SliceEnvironment: Sendable {
     if let classifierGap, !record.spec.allowUnenforced, !policy.allowUnenforced {
       throw SliceError(.unenforceable, "this host cannot enforce net.mode (\(classifierGap))")
     }
+    if let gap = publisher.gap, record.spec.settings[.netPublish] != nil,
+      !record.spec.allowUnenforced, !policy.allowUnenforced
+    {
+      throw SliceError(.unenforceable, "this host cannot enforce net.publish (\(gap))")
+    }
+    try network.requireFree(link(number).addresses)
     undo.add("link \(SliceLink.name(number))") { try retireLink(number) }
     let namespaces: SliceNamespaces
     if let ready {
@@ -291,6 +312,10 @@ struct SliceEnvironment: Sendable {
         try uplinks.setInbound(settings, on: SliceLink.name(number), index: index)
       }
       try admit(record, index: index)
+      undo.add("published ports") { try publisher.end(number) }
+      try publisher.begin(
+        number, link: SliceLink.name(number), addresses: link(number).addresses,
+        ports: settings.publishedPorts)
     }
     return namespaces
   }
@@ -414,6 +439,7 @@ struct SliceEnvironment: Sendable {
           try group.remove()
         }
       ),
+      ("published ports", { try publisher.end(record.number) }),
       (
         "link",
         {

@@ -30,6 +30,7 @@ struct OfferReports: Sendable {
     members["grants"] = strings(bounds.map { $0.grants.sorted() } ?? Grants.kinds)
     // Nil: an administrator may allow any.
     members["networks"] = bounds.map { strings($0.networks.map(\.description)) } ?? .null
+    members["ports"] = strings(bounds.map { $0.ports.map(\.description) } ?? ["1-65535"])
     members["lease"] = .object([
       "longestSeconds": JSONValue(
         bounds?.longestLease.map { Double($0.milliseconds) / 1000 }),

@@ -17,6 +17,7 @@ struct SliceReports: Sendable {
       ipv6: addresses?.ipv6?.description, createdAt: Clock.text(record.createdAt),
       startedAt: (record.run?.startedAt).map(Clock.text),
       restarts: status?.restarts ?? 0, lease: (record.lease?.endsAt).map(Clock.text),
+      publish: record.spec.settings.publishEntries,
       unenforced: record.unenforced,
       reason: record.reason)
   }
@@ -66,6 +67,7 @@ struct SliceReports: Sendable {
         "ipv6": JSONValue(addresses?.ipv6?.description),
         "link": addresses == nil || record.run == nil
           ? .null : .string(SliceLink.name(record.number)),
+        "publish": .array(node.publishedPorts(record).map(port)),
         "drops": record.run == nil ? .null : drops(node.drops(record)),
       ]),
       "ids": .object([
@@ -87,6 +89,13 @@ struct SliceReports: Sendable {
 
   private func cgroupPath(_ record: SliceRecord) -> String {
     node.cgroup.slices.path + "/" + record.name
+  }
+
+  private func port(_ port: PublishedPort, isPublished: Bool) -> JSONValue {
+    .object([
+      "hostPort": JSONValue(Int(port.host.port)), "port": JSONValue(Int(port.port)),
+      "protocol": .string(port.transport.rawValue), "published": .bool(isPublished),
+    ])
   }
 
   private func lease(_ lease: Lease?) -> JSONValue {

@@ -14,6 +14,7 @@ struct OffersReport: Report {
     let lease = json["lease"]["longest"].string?.escapedForTerminal ?? "any"
     return table.lines(width: screen.width) + [
       "", "images: \(list(json["images"]))", "grants: \(list(json["grants"]))",
+      "ports to publish: \(list(json["ports"]))",
       "longest lease: \(lease)",
     ]
   }

@@ -10,6 +10,7 @@ extension SliceSummary {
       "image": .string(image), "pid": JSONValue(pid), "ipv4": JSONValue(ipv4),
       "ipv6": JSONValue(ipv6), "createdAt": .string(createdAt), "startedAt": JSONValue(startedAt),
       "restarts": JSONValue(restarts), "lease": JSONValue(lease),
+      "publish": .array(publish.map(JSONValue.string)),
       "unenforced": .array(unenforced.map(JSONValue.string)), "reason": JSONValue(reason),
     ])
   }
@@ -17,8 +18,10 @@ extension SliceSummary {
   /// `running at 172.31.128.2 and fd73:6c69:6365::2`
   var stateAndPlace: String {
     let addresses = [ipv4, ipv6].compactMap(\.self).map(\.escapedForTerminal)
-    return addresses.isEmpty
-      ? state.rawValue : "\(state.rawValue) at \(addresses.joined(separator: " and "))"
+    guard !addresses.isEmpty else { return state.rawValue }
+    let ports =
+      publish.isEmpty ? "" : ", ports \(publish.joined(separator: ", ").escapedForTerminal)"
+    return "\(state.rawValue) at \(addresses.joined(separator: " and "))\(ports)"
   }
 }
 
@@ -65,14 +68,22 @@ struct ListReport: Report {
   let slices: [SliceSummary]
 
   func text(_ screen: Screen) -> [String] {
-    let unused = slices.contains { !note($0).isEmpty } ? 0 : 1
+    // What no slice has takes no room.
+    let (ports, notes) = (
+      slices.contains { !$0.publish.isEmpty }, slices.contains { !note($0).isEmpty }
+    )
     let table = Table(
       columns: [
         .init("NAME"), .init("STATE"), .init("OWNER", isFree: true), .init("IMAGE", isFree: true),
         .init("IPV4"), .init("IPV6"), .init("UP", .right), .init("AGE", .right),
-        .init("RESTARTS", .right), .init("LEASE", .right), .init("NOTE", isFree: true),
-      ].dropLast(unused),
-      rows: slices.map { row($0, screen).dropLast(unused) })
+        .init("RESTARTS", .right), .init("LEASE", .right),
+      ] + (ports ? [.init("PORTS", isFree: true)] : [])
+        + (notes ? [.init("NOTE", isFree: true)] : []),
+      rows: slices.map { slice in
+        row(slice, screen)
+          + (ports ? [slice.publish.joined(separator: ",").escapedForTerminal] : [])
+          + (notes ? [note(slice).escapedForTerminal] : [])
+      })
     return table.lines(width: screen.width)
   }
 
@@ -87,7 +98,7 @@ struct ListReport: Report {
     return [
       slice.name, slice.state.rawValue, slice.owner, slice.image, slice.ipv4 ?? "-",
       slice.ipv6 ?? "-", isUp ? screen.age(slice.startedAt) : "-", screen.age(slice.createdAt),
-      "\(slice.restarts)", screen.distance(slice.lease), note(slice),
+      "\(slice.restarts)", screen.distance(slice.lease),
     ].map(\.escapedForTerminal)
   }
 
