@@ -1,6 +1,7 @@
 # The tests; included by the Makefile. What is tested where: Tests/run-tests.
 
-TEST_PACKAGES := curl debootstrap dnsmasq-base e2fsprogs gcc iproute2 less libc6-dev nftables \
+TEST_PACKAGES := bind9-dnsutils curl debootstrap dnsmasq-base e2fsprogs gcc iperf3 iproute2 \
+  iputils-ping iputils-tracepath less libc6-dev nftables openssh-client openssh-server traceroute \
   nginx-light procps prometheus python3 python3-venv redis-server redis-tools skopeo umoci \
   util-linux xz-utils zstd
 
