@@ -140,8 +140,11 @@ struct SliceEnvironment: Sendable {
   }
 
   private func admit(_ record: SliceRecord, index: UInt32) throws(SliceError) {
-    try classifier?.allow(
-      record.spec.settings.networkAllowances(), to: SliceLink.name(record.number), index: index)
+    let settings = record.spec.settings
+    let name = SliceLink.name(record.number)
+    try uplinks.set(record.number, settings)
+    if settings[.netInMax] != nil { try uplinks.setInbound(settings, on: name, index: index) }
+    try classifier?.allow(settings.networkAllowances(), to: name, index: index)
     try flows?.admit(link: index, record)
     try classifier?.admit(link(record.number), index: index, owner: record.owner)
   }
@@ -166,7 +169,7 @@ struct SliceEnvironment: Sendable {
       try classifier.allow(record.spec.settings.networkAllowances(), to: link, index: present)
     }
     guard let index = try network.attach(classifier, to: link) else { return }
-    uplinks.adopt(record.number, record.spec.settings)
+    // Should there be a bound that the record doesn't know.
     try uplinks.setInbound(record.spec.settings, on: link, index: index)
     try admit(record, index: index)
   }
@@ -306,16 +309,11 @@ struct SliceEnvironment: Sendable {
       namespaces = try maker.make(number, linked: true)
     }
     if let index = namespaces.link {
-      let settings = record.spec.settings
-      try uplinks.set(number, settings)
-      if settings[.netInMax] != nil {
-        try uplinks.setInbound(settings, on: SliceLink.name(number), index: index)
-      }
       try admit(record, index: index)
       undo.add("published ports") { try publisher.end(number) }
       try publisher.begin(
         number, link: SliceLink.name(number), addresses: link(number).addresses,
-        ports: settings.publishedPorts)
+        ports: record.spec.settings.publishedPorts)
     }
     return namespaces
   }

@@ -57,8 +57,8 @@ final class UplinkKeeper: Sendable {
 
   // MARK: - Slices
 
-  /// Has a slice that is about to run, or runs, share the links as its settings say. After a failure
-  /// all is as before.
+  /// Has a slice that is about to run, or runs, share the links as its settings say; links that are
+  /// found later too. After a failure all is as before.
   func set(_ number: Int, _ settings: Settings) throws(SliceError) {
     guard number < TrafficControl.mostClasses else {
       throw SliceError(.failed, "slice number \(number): a link has no class for it")
@@ -83,27 +83,18 @@ final class UplinkKeeper: Sendable {
     alarm.ring()
   }
 
-  /// Takes over a slice that runs, before the links are looked at.
-  func adopt(_ number: Int, _ settings: Settings) {
-    state.withLock { state in
-      let wish = TrafficWish(settings)
-      state.wishes[number] = wish
-      state.top = max(state.top, number + 1)
-      state.leastWeight = min(state.leastWeight, wish.weight)
-      if settings.asksForTraffic { state.isAsked = true }
-    }
-  }
-
   /// Forgets a slice. Its class stays for the next one of the number.
   func remove(_ number: Int) {
     state.withLock { $0.wishes[number] = nil }
   }
 
-  /// Bounds what a slice receives by its own link, as its settings say.
+  /// Bounds what a slice receives by its own link, as its settings say; where the kernel can't, which
+  /// `gaps` has told, it does not.
   func setInbound(_ settings: Settings, on link: String, index: UInt32) throws(SliceError) {
     let bound = settings.rate(.netInMax).map {
       TrafficShape.inbound(bitsPerSecond: $0.bitsPerSecond)
     }
+    if bound != nil, Self.missingSupport != nil { return }
     try control.setInbound(bound, on: link, index: index)
   }
 
