@@ -265,7 +265,7 @@ static int configure_host(
     if (link->classifier) cnl_classifier_add(&batch, index, link->classifier);
     add_up(&batch, index);
     struct sides sides = present_sides(link);
-    for (unsigned i = 0; i < sides.count; i++) {
+    for (unsigned i = 0; !link->shared && i < sides.count; i++) {
         const struct side *side = &sides.list[i];
         add_neighbour(&batch, side, index, side->addresses->slice, link->slice_mac);
         add_host_route(&batch, side, index);

@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define WORKER_STACK_SIZE (128 * 1024)
@@ -105,10 +107,16 @@ static int raise_loopback(int rtnetlink, struct cnl_error *error) {
 
 // --- The worker thread
 
+struct automatic_ports {
+    uint16_t first, last;
+    const char *reserved;
+};
+
 struct work {
     int enter; // descriptor of the namespace to enter; -1: make one
     int procfs; // only when making one, as `ipv6`
     bool ipv6;
+    const struct automatic_ports *ports; // to be set, when entering one; null: get a handle for it
     struct cnl_namespace namespace;
     int result;
     struct cnl_error *error;
@@ -130,10 +138,25 @@ static int create(struct work *work) {
     return raise_loopback(namespace->rtnetlink, work->error);
 }
 
-static int adopt(struct work *work) {
+// Reserved ports first: the range alone would give them away.
+static int set_ports(const struct work *work) {
+    struct cnl_sysctls sysctls;
+    int result = cnl_sysctl_open(&sysctls, -1, CNL_SYSCTL_IPV4, work->error);
+    if (result < 0) return result;
+    char range[16];
+    snprintf(range, sizeof range, "%u %u", work->ports->first, work->ports->last);
+    const char *reserved = work->ports->reserved[0] ? work->ports->reserved : "\n";
+    result = cnl_sysctl_write(&sysctls, "ip_local_reserved_ports", reserved, work->error);
+    if (result == 0) result = cnl_sysctl_write(&sysctls, "ip_local_port_range", range, work->error);
+    cnl_sysctl_close(&sysctls);
+    return result;
+}
+
+static int enter(struct work *work) {
     struct cnl_namespace *namespace = &work->namespace;
     if (setns(work->enter, CLONE_NEWNET) < 0)
         return cnl_fail(work->error, errno, "enter network namespace", "fd %d", work->enter);
+    if (work->ports) return set_ports(work);
     namespace->netns = fcntl(work->enter, F_DUPFD_CLOEXEC, 0);
     if (namespace->netns < 0)
         return cnl_fail(work->error, errno, "duplicate descriptor", "fd %d", work->enter);
@@ -143,7 +166,7 @@ static int adopt(struct work *work) {
 
 static void *worker_main(void *argument) {
     struct work *work = argument;
-    work->result = work->enter < 0 ? create(work) : adopt(work);
+    work->result = work->enter < 0 ? create(work) : enter(work);
     if (work->result < 0) cnl_namespace_close(&work->namespace);
     return NULL;
 }
@@ -185,6 +208,23 @@ int cnl_namespace_adopt(int netns, struct cnl_namespace *namespace, struct cnl_e
     if (netns < 0) return cnl_fail(error, EBADF, "enter network namespace", "fd %d", netns);
     struct work work = {.enter = netns, .error = error};
     return run(&work, namespace);
+}
+
+int cnl_namespace_set_ports(
+    int netns, uint16_t first, uint16_t last, const char *reserved, struct cnl_error *error) {
+    const struct automatic_ports ports = {.first = first, .last = last, .reserved = reserved};
+    if (netns < 0) return cnl_fail(error, EBADF, "enter network namespace", "fd %d", netns);
+    struct work work = {.enter = netns, .ports = &ports, .error = error};
+    struct cnl_namespace none;
+    return run(&work, &none);
+}
+
+int cnl_namespace_cookie(
+    const struct cnl_namespace *namespace, uint64_t *cookie, struct cnl_error *error) {
+    socklen_t size = sizeof *cookie;
+    if (getsockopt(namespace->rtnetlink, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &size) < 0)
+        return cnl_fail(error, errno, "identify network namespace", "SO_NETNS_COOKIE");
+    return 0;
 }
 
 void cnl_namespace_close(struct cnl_namespace *namespace) {

@@ -13,7 +13,7 @@
 //         }
 //         chain postrouting {
 //             type nat hook postrouting priority srcnat
-//             meta nfproto ipv4 ip saddr 10.88.0.0/16 oifname != "sl-*" masquerade
+//             meta nfproto ipv4 ip saddr 10.88.0.0/16 oifname != "sl-*" masquerade to :30000-65534
 //             meta nfproto ipv4 ip saddr . ip daddr @own4 snat ip to 10.88.0.1
 //             meta nfproto ipv4 ip saddr 127.0.0.0/8 oifname "sl-*" snat ip to 10.88.0.1
 //         }
@@ -155,7 +155,7 @@ add_masquerade(struct cnl_batch *batch, const struct cnl_pool *pool, const char 
     nft_mask(batch, rule.message, mask, size);
     nft_compare(batch, rule.message, NFT_CMP_EQ, network, size);
     put_output(batch, rule.message, NFT_CMP_NEQ, link_prefix);
-    nft_masquerade(batch, rule.message);
+    nft_masquerade(batch, rule.message, pool->first_port, pool->last_port);
     end_rule(rule);
 }
 

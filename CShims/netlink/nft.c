@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netfilter/nf_nat.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -175,8 +176,19 @@ void nft_translate(
     end(message, nat);
 }
 
-void nft_masquerade(struct cnl_batch *batch, struct nl_msg *message) {
-    end(message, start(batch, message, "masq"));
+void nft_masquerade(
+    struct cnl_batch *batch, struct nl_msg *message, uint16_t first_port, uint16_t last_port) {
+    const uint16_t ports[] = {htons(first_port), htons(last_port)};
+    static const enum nft_registers registers[] = {NFT_REG_1, NFT_REG_2};
+    for (size_t index = 0; last_port && index < 2; index++)
+        nft_immediate(batch, message, &ports[index], sizeof ports[index], registers[index]);
+    struct expression masquerade = start(batch, message, "masq");
+    if (last_port) {
+        nft_put_be32(batch, message, NFTA_MASQ_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
+        nft_put_be32(batch, message, NFTA_MASQ_REG_PROTO_MIN, registers[0]);
+        nft_put_be32(batch, message, NFTA_MASQ_REG_PROTO_MAX, registers[1]);
+    }
+    end(message, masquerade);
 }
 
 void nft_family_is(struct cnl_batch *batch, struct nl_msg *message, int family) {

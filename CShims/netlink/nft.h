@@ -55,7 +55,10 @@ void nft_lookup(struct cnl_batch *batch, struct nl_msg *message, const char *set
 void nft_translate(
     struct cnl_batch *batch, struct nl_msg *message, enum nft_nat_types type, int family,
     enum nft_registers port);
-void nft_masquerade(struct cnl_batch *batch, struct nl_msg *message);
+// To ports of a range, unless `last_port` is 0: others of the host's address belong to slices that
+// share it.
+void nft_masquerade(
+    struct cnl_batch *batch, struct nl_msg *message, uint16_t first_port, uint16_t last_port);
 
 // Both families are told apart at the start of a rule.
 void nft_family_is(struct cnl_batch *batch, struct nl_msg *message, int family);

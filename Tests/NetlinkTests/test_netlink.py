@@ -57,7 +57,7 @@ class Programs(c.Structure):
 class Link(c.Structure):
     _fields_ = [("name", c.c_char * 16), ("mtu", c.c_uint32), ("slice_mac", c.c_uint8 * 6),
                 ("host_mac", c.c_uint8 * 6), ("ipv4", Pair), ("ipv6", Pair),
-                ("classifier", c.POINTER(Programs))]
+                ("classifier", c.POINTER(Programs)), ("shared", c.c_bool)]
 
 
 class Statistics(c.Structure):
@@ -67,7 +67,7 @@ class Statistics(c.Structure):
 
 class Pool(c.Structure):
     _fields_ = [("family", c.c_int), ("prefix", c.c_uint8 * 16), ("length", c.c_uint8),
-                ("gateway", c.c_uint8 * 16)]
+                ("gateway", c.c_uint8 * 16), ("first_port", c.c_uint16), ("last_port", c.c_uint16)]
 
 
 class Uplink(c.Structure):
@@ -547,6 +547,140 @@ def test_nat_rules_read_as_meant():
                  'ip saddr 10.88.0.0/16 oifname != "sl-*" masquerade',
                  'ip6 saddr fd88::/64 oifname != "sl-*" masquerade'):
         assert part in rules, rules
+
+
+def test_masquerading_keeps_to_its_ports():
+    ports = both_pools()
+    for each in ports:
+        each.first_port, each.last_port = 30000, 65534
+    with internet() as world, pools(), slice_network(7) as one:
+        call("cnl_nat_install", ports, c.c_size_t(2), b"sl-")
+        assert nft().count("masquerade to :30000-65534") == 2, nft()
+        server = inside_socket(world, "192.0.2.2", 7)
+        client = inside_socket(one.netns, address4(7), 20005)
+        client.sendto(b"x", ("192.0.2.2", 7))
+        assert 30000 <= server.recvfrom(9)[1][1] <= 65534, "one that others may not have"
+        client = inside_socket(one.netns, address4(7), 40005)
+        client.sendto(b"x", ("192.0.2.2", 7))
+        assert server.recvfrom(9)[1] == ("192.0.2.1", 40005), "one that is in the range"
+        call("cnl_nat_remove")
+
+
+# --- The host's own address, and its ports
+
+def inside_socket(netns, address, port):
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    assert libc.setns(netns, CLONE_NEWNET) == 0
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.settimeout(3)
+    made.bind((address, port))
+    assert libc.setns(own, CLONE_NEWNET) == 0
+    os.close(own)
+    return made
+
+
+class NodeAddress(c.Structure):
+    _fields_ = [("present", c.c_bool), ("address", c.c_uint8 * 16), ("link", c.c_int),
+                ("mtu", c.c_uint32), ("is_ethernet", c.c_bool)]
+
+
+def node_address(family=socket.AF_INET):
+    found = NodeAddress()
+    call("cnl_node_address", context, c.c_int(family), c.byref(found))
+    size = 4 if family == socket.AF_INET else 16
+    return found, socket.inet_ntop(family, bytes(found.address)[:size])
+
+
+def test_the_hosts_address_is_that_of_its_default_route():
+    assert not node_address()[0].present and not node_address(socket.AF_INET6)[0].present
+    with internet():
+        # None of these is it: temporary, deprecated, of another link, of a worse route.
+        run("ip", "address", "add", "192.0.2.5/24", "dev", "up0")
+        run("ip", "address", "add", "2001:db8::5/64", "dev", "up0", "nodad", "preferred_lft", "0")
+        run("ip", "address", "add", "198.51.100.5/32", "dev", "lo")
+        run("ip", "route", "add", "default", "dev", "lo", "metric", "900")
+        found, address = node_address()
+        assert (found.present, address, found.mtu, found.is_ethernet) == (True, "192.0.2.1", 1500, True)
+        assert found.link == socket.if_nametoindex("up0")
+        found, address = node_address(socket.AF_INET6)
+        assert found.present and address == "2001:db8::1", address
+        run("ip", "route", "replace", "default", "via", "192.0.2.2", "src", "198.51.100.5")
+        assert node_address()[1] == "198.51.100.5", "the route names it"
+        run("ip", "route", "delete", "default", "dev", "lo")
+        run("ip", "address", "delete", "198.51.100.5/32", "dev", "lo")
+
+
+def test_reserved_ports_are_added_to():
+    path = pathlib.Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
+    path.write_text("7000-7010")
+    for _ in range(2):
+        call("cnl_reserve_ports", context, c.c_uint16(20000), c.c_uint16(29999))
+        assert path.read_text() == "7000-7010,20000-29999\n", path.read_text()
+    path.write_text("\n")
+    call("cnl_reserve_ports", context, c.c_uint16(20000), c.c_uint16(29999))
+    assert path.read_text() == "20000-29999\n"
+    path.write_text("\n")
+
+
+def test_a_port_in_use_is_found():
+    call("cnl_port_check", c.c_uint16(7777))
+    for family, kind, name in ((socket.AF_INET, socket.SOCK_STREAM, "TCP"),
+                               (socket.AF_INET6, socket.SOCK_DGRAM, "UDP")):
+        with socket.socket(family, kind) as used:
+            used.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 7777))
+            failure = raises(errno.EADDRINUSE, call, "cnl_port_check", c.c_uint16(7777))
+            assert failure.detail == f"{name} port 7777", failure.detail
+
+
+def test_a_namespace_gives_out_the_ports_that_it_has():
+    def automatic():
+        sockets = []
+        for _ in range(7):
+            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            made.bind(("127.0.0.1", 0))
+            sockets.append(made)
+        ports = sorted(each.getsockname()[1] for each in sockets)
+        try:
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(("127.0.0.1", 0))
+        except OSError:
+            return ports
+    with namespace() as made:
+        call("cnl_namespace_set_ports", made.netns, c.c_uint16(443), c.c_uint16(453), b"445-448")
+        assert inside(made.netns, automatic) == [443, 444, 449, 450, 451, 452, 453]
+        call("cnl_namespace_set_ports", made.netns, c.c_uint16(443), c.c_uint16(449), b"")
+        assert inside(made.netns, automatic) == list(range(443, 450))
+
+
+def test_a_slice_gets_other_addresses_and_keeps_its_routes():
+    with pools(), slice_network(7) as one:
+        before = [ip("route", netns=one.netns), ip("-6", "route", "show", "default", netns=one.netns)]
+        for _ in range(2):
+            call("cnl_namespace_readdress", c.byref(one), octets("192.0.2.77"), octets("2001:db8::77"))
+            device = ip("address", "show", "dev", "eth0", netns=one.netns)[0]
+            assert sorted(each["local"] for each in device["addr_info"]) == ["192.0.2.77", "2001:db8::77"]
+        assert before == [
+            ip("route", netns=one.netns), ip("-6", "route", "show", "default", netns=one.netns)]
+        call("cnl_namespace_readdress", c.byref(one), octets("192.0.2.77"), None)
+        device = ip("address", "show", "dev", "eth0", netns=one.netns)[0]
+        assert [each["local"] for each in device["addr_info"]] == ["192.0.2.77"]
+        call("cnl_namespace_readdress", c.byref(one), octets("192.0.2.77"), octets("2001:db8::77"))
+        device = ip("address", "show", "dev", "eth0", netns=one.netns)[0]
+        assert len(device["addr_info"]) == 1, "without IPv6 it stays so"
+
+
+def test_a_link_with_the_hosts_address_changes_nothing_of_its_own():
+    with internet(), pools(), namespace() as made:
+        before = census()
+        request = link(7)
+        request.ipv4.slice, request.ipv6.slice = octets("192.0.2.1"), octets("2001:db8::1")
+        request.shared = True
+        call("cnl_link_create", context, c.byref(made), c.byref(request), None)
+        after = census()
+        assert all(before[what] == after[what] for what in ("addresses", "neighbours")), after
+        assert ip("route", "show", "dev", "sl-7") == []
+        for own in "192.0.2.1", "2001:db8::1":
+            assert ip("route", "get", own)[0]["type"] == "local"
+        call("cnl_link_delete", context, request.name)
 
 
 def test_dead_address_does_not_leave_by_the_uplink():

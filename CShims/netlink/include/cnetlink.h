@@ -69,6 +69,21 @@ int cnl_namespace_create(
 // the handle holds a duplicate.
 int cnl_namespace_adopt(int netns, struct cnl_namespace *namespace, struct cnl_error *error);
 
+// Identifies the namespace (SO_NETNS_COOKIE, socket(7)) as long as the host runs.
+int cnl_namespace_cookie(
+    const struct cnl_namespace *namespace, uint64_t *cookie, struct cnl_error *error);
+
+// The automatic ports inside: from `first` to `last`, without those that `reserved` lists (in the form
+// of net.ipv4.ip_local_reserved_ports, see ip-sysctl.rst; it may be empty). Sockets keep what they have.
+int cnl_namespace_set_ports(
+    int netns, uint16_t first, uint16_t last, const char *reserved, struct cnl_error *error);
+
+// Gives `eth0` inside these addresses instead of those that it has; null: none of that family. A family
+// that it has no address of stays without. Routes and neighbours are not touched.
+int cnl_namespace_readdress(
+    const struct cnl_namespace *namespace, const uint8_t *ipv4, const uint8_t *ipv6,
+    struct cnl_error *error);
+
 // Closes both descriptors and sets them to -1; may be called again. Once nobody else holds the
 // namespace the kernel removes it, its links and their host ends in the background; namespaces
 // given up together are removed together, which costs far less than one by one.
@@ -97,6 +112,9 @@ struct cnl_link {
     struct cnl_address_pair ipv4;
     struct cnl_address_pair ipv6; // at least one of the two present
     const struct cnl_classifier *classifier; // null: none
+    // The addresses are the host's own too. No route or neighbour of the host's leads to the slice: a
+    // classifier brings it its packets.
+    bool shared;
 };
 
 // Makes the veth pair, `eth0` inside the namespace, with addresses, routes and neighbours on both
@@ -182,6 +200,9 @@ struct cnl_pool {
     uint8_t prefix[16];  // bits beyond `length` are ignored
     uint8_t length;      // 8-31 for IPv4, 16-127 for IPv6
     uint8_t gateway[16]; // inside the prefix; the host's own address towards slices
+    // Of the host's address, for connections that are translated to it (cnl_nat_install()), and for
+    // identifiers of ICMP echoes; 0: any.
+    uint16_t first_port, last_port;
 };
 
 // Refuses a pool that overlaps with an address or a route the host has, except default routes,
@@ -219,6 +240,21 @@ int cnl_uplinks(
     struct cnl_context *context, struct cnl_uplink uplinks[CNL_MAX_UPLINKS], size_t *count,
     struct cnl_error *error);
 
+// The host's own address towards the world, of one family.
+struct cnl_node_address {
+    bool present;       // false: it has none, and the rest says nothing
+    uint8_t address[16];
+    int link;           // index of the one that the default route goes by
+    uint32_t mtu;       // of that link, in bytes
+    bool is_ethernet;   // whether it has Ethernet's header
+};
+
+// By the best default route of the main table; the source that it names, else the link's first address
+// that is global, and neither secondary, temporary, deprecated nor tentative.
+int cnl_node_address(
+    struct cnl_context *context, int family, struct cnl_node_address *node,
+    struct cnl_error *error);
+
 // What cnl_forwarding_enable() found, to be kept until cnl_forwarding_restore().
 struct cnl_forwarding {
     bool ipv4, ipv6;              // net.ipv4.ip_forward, net.ipv6.conf.all.forwarding
@@ -236,6 +272,15 @@ int cnl_forwarding_enable(
 // Puts back what enable() changed. Interfaces gone since are passed over.
 int cnl_forwarding_restore(
     struct cnl_context *context, const struct cnl_forwarding *previous, struct cnl_error *error);
+
+// Keeps ports from the host's own automatic ones (net.ipv4.ip_local_reserved_ports), beside those that
+// are kept already. Idempotent.
+int cnl_reserve_ports(
+    struct cnl_context *context, uint16_t first, uint16_t last, struct cnl_error *error);
+
+// Whether nothing of the host's uses a port, of TCP or UDP, at any address. EADDRINUSE: `detail` names
+// it. For a thread in the host's network namespace.
+int cnl_port_check(uint16_t port, struct cnl_error *error);
 
 // --- Network address translation ---------------------------------------------------------------
 
