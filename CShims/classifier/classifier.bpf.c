@@ -229,12 +229,10 @@ check_transport(struct __sk_buff *skb, const __u32 offset, struct packet *packet
 
 // ---- destinations ----------------------------------------------------------------------------
 
-enum place { HOST, SLICE, OUTSIDE };
-
-// Where the kernel would take the packet; `other` is set for SLICE.
-static __always_inline enum place
-find_place(struct __sk_buff *skb, const struct packet *packet, const struct slice **other) {
-    struct bpf_fib_lookup route = {
+// What the kernel's routes say: a BPF_FIB_LKUP_RET, or negative for an error.
+static __always_inline long
+find_route(struct __sk_buff *skb, const struct packet *packet, struct bpf_fib_lookup *route) {
+    *route = (struct bpf_fib_lookup){
         .family = packet->family,
         .l4_protocol = packet->protocol,
         .sport = packet->source_port,
@@ -242,14 +240,22 @@ find_place(struct __sk_buff *skb, const struct packet *packet, const struct slic
         .ifindex = skb->ifindex,
     };
     if (packet->family == AF_INET) {
-        __builtin_memcpy(&route.ipv4_src, packet->source + 12, 4);
-        __builtin_memcpy(&route.ipv4_dst, packet->destination + 12, 4);
+        __builtin_memcpy(&route->ipv4_src, packet->source + 12, 4);
+        __builtin_memcpy(&route->ipv4_dst, packet->destination + 12, 4);
     } else {
-        __builtin_memcpy(route.ipv6_src, packet->source, 16);
-        __builtin_memcpy(route.ipv6_dst, packet->destination, 16);
+        __builtin_memcpy(route->ipv6_src, packet->source, 16);
+        __builtin_memcpy(route->ipv6_dst, packet->destination, 16);
     }
-    long result = bpf_fib_lookup(skb, &route, sizeof route, 0);
-    switch (result) {
+    return bpf_fib_lookup(skb, route, sizeof *route, 0);
+}
+
+enum place { HOST, SLICE, OUTSIDE };
+
+// Where the kernel would take the packet; `other` is set for SLICE.
+static __always_inline enum place
+find_place(struct __sk_buff *skb, const struct packet *packet, const struct slice **other) {
+    struct bpf_fib_lookup route;
+    switch (find_route(skb, packet, &route)) {
     case BPF_FIB_LKUP_RET_SUCCESS:
     case BPF_FIB_LKUP_RET_NO_NEIGH:
     case BPF_FIB_LKUP_RET_FRAG_NEEDED: {
@@ -332,6 +338,13 @@ is_gateway_ping(const struct slice *slice, const struct packet *packet) {
 }
 
 static __always_inline enum reason
+check_outside(const struct __sk_buff *skb, const struct packet *packet) {
+    if (!site_refuses(packet->destination)) return PASS;
+    if (is_service(packet, OUTSIDE)) return PASS;
+    return is_allowed_network(skb->ifindex, packet) ? PASS : DROP_TO_SITE;
+}
+
+static __always_inline enum reason
 ask_place(struct __sk_buff *skb, const struct slice *slice, const struct packet *packet) {
     const struct slice *other = NULL;
     enum place place = find_place(skb, packet, &other);
@@ -343,10 +356,7 @@ ask_place(struct __sk_buff *skb, const struct slice *slice, const struct packet 
     case SLICE:
         if (other && other->owner == slice->owner) return PASS;
         return is_service(packet, SLICE) ? PASS : DROP_TO_OTHER_OWNER;
-    case OUTSIDE:
-        if (!site_refuses(packet->destination)) return PASS;
-        if (is_service(packet, OUTSIDE)) return PASS;
-        return is_allowed_network(skb->ifindex, packet) ? PASS : DROP_TO_SITE;
+    case OUTSIDE: return check_outside(skb, packet);
     }
     return DROP_TO_HOST;
 }
@@ -384,6 +394,8 @@ check_destination(struct __sk_buff *skb, const struct slice *slice, const struct
     return reason;
 }
 
+#include "shared_out.h"
+
 // ---- the programs ----------------------------------------------------------------------------
 
 SEC("tc")
@@ -414,6 +426,7 @@ int from_slice(struct __sk_buff *skb) {
         reason = check_transport(skb, ipv6, &packet);
     else
         reason = check_transport(skb, ipv6 + sizeof(struct fragment_header), &packet);
+    if (reason == PASS && slice->shared) return leave_shared(skb, slice, &packet);
     if (reason == PASS) reason = check_destination(skb, slice, &packet);
     return reason == PASS ? TC_ACT_OK : count_drop(skb, reason);
 }
@@ -476,6 +489,7 @@ int to_slice(struct __sk_buff *skb) {
 }
 
 #include "uplink.h"
+#include "shared_bind.h"
 
 // bpf_skb_pull_data() and bpf_fib_lookup() are for programs under the kernel's license.
 const char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -35,6 +35,7 @@ static const char *const names[REASONS] = {
     [DROP_TO_HOST] = "host",
     [DROP_TO_OTHER_OWNER] = "otherOwner",
     [DROP_TO_SITE] = "site",
+    [DROP_PORT] = "port",
     [DROP_NOT_FOR_SLICE] = "notForSlice",
 };
 
@@ -46,6 +47,7 @@ struct ccl_classifier {
     int allowed_networks, allowed_services;
     int audit_even, audit_odd, senders;
     struct control *control; // shared with the programs
+    struct port *ports;      // the map of this name, PORTS long; shared too
 };
 
 // --- Errors
@@ -109,7 +111,8 @@ static bool same_layout(int descriptor, const struct bpf_map *map) {
 // Takes over what one program uses.
 static int take_over(struct bpf_object *object, __u32 running, struct ccl_error *error) {
     static const char *const kept[] = {
-        "slices", "drops", "flows", "visits", "senders", "audit_even", "audit_odd",
+        "slices",  "drops",      "flows",     "visits", "senders",
+        "audit_even", "audit_odd", "ports",  "echoes", "fragments",
     };
     const char *operation = "take over the running classifier";
     int program = bpf_prog_get_fd_by_id(running);
@@ -190,7 +193,13 @@ static int load(
     if (result < 0)
         return ccl_fail(error, feature_missing(-result), "load the classifier", explanation);
     result = find_parts(classifier);
-    return result < 0 ? ccl_fail(error, -result, "load the classifier", "a part is missing") : 0;
+    if (result < 0) return ccl_fail(error, -result, "load the classifier", "a part is missing");
+    void *ports = mmap(
+        NULL, PORTS * sizeof(struct port), PROT_READ | PROT_WRITE, MAP_SHARED,
+        bpf_object__find_map_fd_by_name(classifier->object, "ports"), 0);
+    if (ports == MAP_FAILED) return ccl_fail(error, errno, "load the classifier", "map ports");
+    classifier->ports = ports;
+    return 0;
 }
 
 int ccl_open(
@@ -214,6 +223,7 @@ int ccl_open(
 void ccl_close(struct ccl_classifier *classifier) {
     if (!classifier) return;
     if (classifier->control) munmap(classifier->control, sizeof *classifier->control);
+    if (classifier->ports) munmap(classifier->ports, PORTS * sizeof(struct port));
     bpf_object__close(classifier->object);
     free(classifier);
 }
@@ -223,6 +233,12 @@ int ccl_map(const struct ccl_classifier *classifier, const char *name) {
 }
 
 struct control *ccl_control(const struct ccl_classifier *classifier) { return classifier->control; }
+
+struct port *ccl_port_table(const struct ccl_classifier *classifier) { return classifier->ports; }
+
+int ccl_program(const struct ccl_classifier *classifier, const char *name) {
+    return bpf_program__fd(bpf_object__find_program_by_name(classifier->object, name));
+}
 
 int ccl_from_slice(const struct ccl_classifier *classifier) { return classifier->from_slice; }
 int ccl_to_slice(const struct ccl_classifier *classifier) { return classifier->to_slice; }
@@ -242,7 +258,7 @@ static void forget_verdicts(const struct ccl_classifier *classifier) {
 }
 
 // 0 or -1 with errno, as bpf_map_update_elem(). For all maps that packets are judged by.
-static int update(
+int ccl_update(
     const struct ccl_classifier *classifier, int map, const void *key, const void *value,
     __u64 flags) {
     for (int tries = 1;; tries++) {
@@ -268,7 +284,12 @@ int ccl_admit(
     struct ccl_error *error) {
     static const struct drops none;
     struct slice entry = {
-        .owner = slice->owner, .class = slice->class, .has_ipv6 = slice->has_ipv6};
+        .owner = slice->owner,
+        .class = slice->class,
+        .has_ipv6 = slice->has_ipv6,
+        .shared = slice->shared,
+        .namespace = slice->namespace,
+    };
     memcpy(entry.mac, slice->mac, sizeof entry.mac);
     memcpy(entry.host_mac, slice->host_mac, sizeof entry.host_mac);
     memcpy(entry.ipv4, slice->ipv4, sizeof entry.ipv4);
@@ -278,14 +299,17 @@ int ccl_admit(
         memcpy(entry.gateway6, slice->gateway6, sizeof entry.gateway6);
     }
     static const struct sender silent;
-    if (update(classifier, classifier->drops, &link, &none, BPF_NOEXIST) < 0 && errno != EEXIST)
+    ccl_find_block(classifier, link, &entry);
+    if (slice->shared && ccl_name_namespace(classifier, link, slice->namespace) < 0)
+        return ccl_fail(error, errno, "admit a link", "map namespaces");
+    if (ccl_update(classifier, classifier->drops, &link, &none, BPF_NOEXIST) < 0 && errno != EEXIST)
         return ccl_fail(error, errno, "make the counters of a link", "map drops");
-    if (update(classifier, classifier->senders, &link, &silent, BPF_NOEXIST) < 0 && errno != EEXIST) {
+    if (ccl_update(classifier, classifier->senders, &link, &silent, BPF_NOEXIST) < 0 && errno != EEXIST) {
         int number = errno;
         bpf_map_delete_elem(classifier->drops, &link);
         return ccl_fail(error, number, "make the counters of a link", "map senders");
     }
-    if (update(classifier, classifier->slices, &link, &entry, BPF_ANY) == 0) return 0;
+    if (ccl_update(classifier, classifier->slices, &link, &entry, BPF_ANY) == 0) return 0;
     int number = errno;
     bpf_map_delete_elem(classifier->senders, &link);
     bpf_map_delete_elem(classifier->drops, &link);
@@ -294,6 +318,7 @@ int ccl_admit(
 
 int ccl_dismiss(
     const struct ccl_classifier *classifier, uint32_t link, struct ccl_error *error) {
+    ccl_release_ports(classifier, link);
     if (forget(classifier, classifier->slices, &link) < 0)
         return ccl_fail(error, errno, "dismiss a link", "map slices");
     if (forget(classifier, classifier->drops, &link) < 0)
@@ -338,7 +363,7 @@ int ccl_set_network(
     struct network network = {.length = length};
     memcpy(network.address, address, sizeof network.address);
     __u32 verdict = allowed ? NETWORK_ALLOWED : NETWORK_REFUSED;
-    return update(classifier, classifier->networks, &network, &verdict, BPF_ANY) < 0
+    return ccl_update(classifier, classifier->networks, &network, &verdict, BPF_ANY) < 0
                ? ccl_fail(error, errno, "set the policy for a network", "map networks")
                : 0;
 }
@@ -355,7 +380,7 @@ int ccl_add_service(
     uint8_t protocol, struct ccl_error *error) {
     const struct service service = service_key(address, port, protocol);
     __u32 allowed = 1;
-    return update(classifier, classifier->services, &service, &allowed, BPF_ANY) < 0
+    return ccl_update(classifier, classifier->services, &service, &allowed, BPF_ANY) < 0
                ? ccl_fail(error, errno, "allow a service", "map services")
                : 0;
 }
@@ -381,7 +406,7 @@ int ccl_allow_network(
         .length = 8 * (sizeof network.link + sizeof network.family) + length, .link = link,
         .family = is_ipv4 ? AF_INET : AF_INET6};
     memcpy(network.address, address, sizeof network.address);
-    int result = allowed ? update(classifier, classifier->allowed_networks, &network, &set, BPF_ANY)
+    int result = allowed ? ccl_update(classifier, classifier->allowed_networks, &network, &set, BPF_ANY)
                          : forget(classifier, classifier->allowed_networks, &network);
     return result < 0 ? ccl_fail(error, errno, "allow a network", "map allowed_networks") : 0;
 }
@@ -391,7 +416,7 @@ int ccl_allow_service(
     bool allowed, struct ccl_error *error) {
     static const __u32 set = 1;
     struct allowed_service service = {.link = link, .port = htons(port), .protocol = protocol};
-    int result = allowed ? update(classifier, classifier->allowed_services, &service, &set, BPF_ANY)
+    int result = allowed ? ccl_update(classifier, classifier->allowed_services, &service, &set, BPF_ANY)
                          : forget(classifier, classifier->allowed_services, &service);
     return result < 0 ? ccl_fail(error, errno, "allow a port", "map allowed_services") : 0;
 }

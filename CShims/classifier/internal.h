@@ -14,4 +14,32 @@ int ccl_map(const struct ccl_classifier *classifier, const char *name);
 // What is shared with the programs.
 struct control *ccl_control(const struct ccl_classifier *classifier);
 
+int ccl_program(const struct ccl_classifier *classifier, const char *name);
+
+// As bpf_map_update_elem(); waits where memory is short for a moment, and has verdicts forgotten.
+int ccl_update(
+    const struct ccl_classifier *classifier, int map, const void *key, const void *value,
+    __u64 flags);
+
+// --- ports.c
+
+// The kernel keeps each element of an array at a multiple of 8 bytes.
+struct port {
+    _Alignas(8) _Atomic uint32_t link;
+};
+
+// Map `ports`, PORTS long, shared with the programs.
+struct port *ccl_port_table(const struct ccl_classifier *classifier);
+
+// The longest run of ports of a link, for echoes that leave.
+void ccl_find_block(
+    const struct ccl_classifier *classifier, uint32_t link, struct slice *entry);
+
+// Knows a network namespace for the slice's; 0 or -1 with errno.
+int ccl_name_namespace(
+    const struct ccl_classifier *classifier, uint32_t link, uint64_t namespace);
+
+// Takes back all that a link has of the node's address.
+void ccl_release_ports(const struct ccl_classifier *classifier, uint32_t link);
+
 #endif

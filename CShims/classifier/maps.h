@@ -32,6 +32,7 @@ enum reason {
     DROP_TO_HOST,
     DROP_TO_OTHER_OWNER,
     DROP_TO_SITE,
+    DROP_PORT, // of the node's address, and not the slice's
 
     // What was sent to the slice.
     DROP_NOT_FOR_SLICE,
@@ -57,6 +58,9 @@ struct slice {
     __u32 class; // of the uplinks' HTB, with its handle; 0: none
     __u8 ipv4[16] __attribute__((aligned(8))), gateway4[16];
     __u8 ipv6[16], gateway6[16];
+    __u32 shared;                 // the addresses are the node's, too
+    __u16 first_port, port_count; // where shared: ports that follow each other, of its own
+    __u64 namespace;              // where shared: cookie of its network namespace (socket(7))
 };
 
 // Map `drops`, by the same index. Only added to.
@@ -130,6 +134,32 @@ struct flow {
     __u16 port;       // theirs; for ICMP the identifier of the echo
     __u16 slice_port; // for ICMP 0
     __u32 protocol;
+};
+
+// Map `ports`, by a port's number: index of the host's end of the link of the slice that it belongs
+// to, on the node's address; 0: of none. Map `echoes`, by an echo's identifier there: what it is in
+// the slice, as on the wire. Map `namespaces`, by the cookie of a slice's network namespace: its link.
+#define PORTS 65536
+
+// Map `fragments`: where the parts of a datagram go, on the node's address.
+struct fragment {
+    __u8 address[16]; // of the other end
+    __u32 identification;
+    __u8 protocol;
+    __u8 leaves; // else it arrives
+    __u16 zero;
+};
+struct claim {
+    __u64 since; // nanoseconds of the monotonic clock
+    __u32 link;  // of the slice; 0: the host's
+    __u32 zero;
+};
+
+// Map `host_echoes`: when the host has sent an echo request with an identifier that is a slice's.
+struct host_echo {
+    __u8 address[16];
+    __u16 identifier;
+    __u16 zero;
 };
 
 #endif

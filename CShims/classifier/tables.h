@@ -74,4 +74,43 @@ struct {
     __type(value, __u64);
 } visits SEC(".maps");
 
+// Of slices with the node's address: see shared.h.
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, PORTS);
+    __type(key, __u32);
+    __type(value, __u32);
+} ports SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PORTS);
+    __type(key, __u32);
+    __type(value, __u32);
+} echoes SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, MAX_SLICES);
+    __type(key, __u64);
+    __type(value, __u32);
+} namespaces SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 16384);
+    __type(key, struct fragment);
+    __type(value, struct claim);
+} fragments SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 4096);
+    __type(key, struct host_echo);
+    __type(value, __u64);
+} host_echoes SEC(".maps");
+
 #endif

@@ -11,6 +11,7 @@
 
 #include "audit.h"
 #include "packet.h"
+#include "shared_in.h"
 #include "tables.h"
 
 #include <linux/pkt_cls.h>
@@ -22,13 +23,13 @@ int to_uplink(struct __sk_buff *skb) {
     // HTB takes a priority with its own handle for the class (htb_classify() in sch_htb.c).
     if (slice && slice->class) skb->priority = slice->class;
     if (slice) count_departure(skb, link);
+    if (link == 0) note_host_echo(skb);
     return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int from_uplink(struct __sk_buff *skb) {
-    (void)skb;
-    return TC_ACT_UNSPEC;
+    return arrive_shared(skb);
 }
 
 #endif

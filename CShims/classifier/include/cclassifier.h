@@ -55,6 +55,8 @@ struct ccl_slice {
     uint32_t owner;
     uint32_t class; // of the uplinks' HTB, as TC_H_MAKE() makes it; 0: none
     bool has_ipv6; // false: the two IPv6 addresses are ignored
+    bool shared;   // the addresses are the node's, and only ports of ccl_set_ports() the slice's
+    uint64_t namespace; // where shared: SO_NETNS_COOKIE (socket(7)) of a socket inside
     uint8_t ipv4[16], gateway4[16], ipv6[16], gateway6[16];
 };
 
@@ -70,6 +72,26 @@ int ccl_dismiss(
 int ccl_retain(
     const struct ccl_classifier *classifier, const uint32_t *links, size_t count,
     struct ccl_error *error);
+
+// --- Ports of the node's address, and identifiers of ICMP echoes
+
+struct ccl_ports {
+    uint16_t first, last; // 1 or more
+};
+
+// Has a link that is admitted as shared have these ports and no others. What it had and has no more is
+// the host's at once. Calls, and those of ccl_dismiss() and ccl_retain(), must follow one another.
+// EADDRINUSE: one is another link's; nothing is changed. ENOENT: no such link.
+int ccl_set_ports(
+    const struct ccl_classifier *classifier, uint32_t link, const struct ccl_ports *ranges,
+    size_t count, struct ccl_error *error);
+
+// Has bind(2) fail for ports that are not the slice's, in all cgroups below this one (a descriptor of a
+// directory of cgroup v2), with EADDRINUSE where they are another slice's, else EACCES. Replaces the
+// programs of an earlier classifier; so the links must be admitted before. They go with the cgroup.
+// EOPNOTSUPP: a kernel without CONFIG_CGROUP_BPF.
+int ccl_guard_binds(
+    const struct ccl_classifier *classifier, int cgroup, struct ccl_error *error);
 
 // --- Destinations
 
