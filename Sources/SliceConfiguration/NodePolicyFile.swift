@@ -78,6 +78,11 @@ public enum NodePolicyFile {
         ByteSize($0).flatMap { $0.bytes < 1 << 20 ? nil : $0.bytes }
       }
     }
+    if let value = table.take("shared-ports") {
+      policy.network.sharedPorts = try value.parsed(
+        "a range of ports such as \"20000-29999\", above 1023, and with 8192 beside it for others",
+        SharedPorts.init)
+    }
     try table.finish()
   }
 

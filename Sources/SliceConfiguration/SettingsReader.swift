@@ -76,11 +76,13 @@ extension TOMLValue {
       // The longest value anybody can mean; also keeps messages readable.
       return text.isEmpty || text.utf8.count > 4096 ? nil : text
     case (.integer(let value), .count), (.integer(let value), .bytes), (.integer(let value), .rate),
-      (.integer(let value), .cpu), (.integer(let value), .processors), (.integer(let value), .time):
+      (.integer(let value), .cpu), (.integer(let value), .processors), (.integer(let value), .time),
+      (.integer(let value), .ports):
       return "\(value)"
     case (.number(let value), .cpu), (.number(let value), .time): return "\(value)"
     case (.boolean(let value), .flag): return "\(value)"
-    case (.array(let elements), .list), (.array(let elements), .processors):
+    case (.array(let elements), .list), (.array(let elements), .processors),
+      (.array(let elements), .ports):
       let items = elements.map(\.listItem)
       return items.contains(nil) ? nil : items.compactMap(\.self).joined(separator: ",")
     default: return nil

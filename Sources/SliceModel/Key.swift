@@ -43,6 +43,7 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case time
     case word([String])
     case list
+    case ports
     case flag
 
     /// What a person is told to write.
@@ -58,6 +59,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
       case .time: "a time such as 30s, 12h or 7d"
       case .word(let words): "one of " + words.joined(separator: ", ")
       case .list: "a list separated by commas"
+      case .ports:
+        "ports and ranges of them such as 20000-20099,443, each once, \(PortRanges.mostRanges) ranges at most"
       case .flag: "true or false"
       }
     }
@@ -99,7 +102,8 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     // after 60 (HTB's mbuffer).
     case .netMin, .netMax, .netInMax: .rate(1_000...1_000_000_000_000)
     case .netMode: .word(["routed", "shared", "none"])
-    case .netAllow, .netPublish, .netPorts, .rawAllow: .list
+    case .netAllow, .netPublish, .rawAllow: .list
+    case .netPorts: .ports
     case .lease: .time
     case .grantObserve, .grantNest, .grantNetAdmin: .flag
     }
@@ -112,11 +116,11 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .memoryMin, .memoryLow, .memoryHigh, .memoryMax, .memorySwapMax: .controller("memory")
     case .pidsMax: .controller("pids")
     case .ioWeight, .ioReadMax, .ioWriteMax, .ioReadIopsMax, .ioWriteIopsMax: .controller("io")
-    case .netMode, .netAllow, .netPublish: .construction
+    case .netMode, .netAllow, .netPublish, .netPorts: .construction
     case .lease: .supervisor
     case .diskMax, .diskFilesMax: .quota
     case .netWeight, .netMin, .netMax, .netInMax: .shaping
-    case .netPorts, .rawAllow, .grantObserve, .grantNest, .grantNetAdmin: .nothing
+    case .rawAllow, .grantObserve, .grantNest, .grantNetAdmin: .nothing
     }
   }
 

@@ -34,7 +34,7 @@ extension Key {
       ByteSize(bytes: amount >= 64 << 20 ? (amount >> 20) << 20 : amount).description
     case .cpu: CPUAmount(millicores: amount).description
     case .rate: BitRate(bitsPerSecond: amount).description
-    case .count, .processors, .time, .word, .list, .flag: "\(amount)"
+    case .count, .processors, .time, .word, .list, .ports, .flag: "\(amount)"
     }
   }
 
@@ -42,7 +42,7 @@ extension Key {
   var least: UInt64 {
     switch form {
     case .count(let range), .bytes(let range), .rate(let range), .cpu(let range): range.lowerBound
-    case .processors, .time, .word, .list, .flag: 0
+    case .processors, .time, .word, .list, .ports, .flag: 0
     }
   }
 
@@ -53,7 +53,7 @@ extension Key {
     case .bytes: .bytes(0...UInt64(1) << 62)
     case .cpu: .cpu(0...UInt64(1) << 32)
     case .rate: .rate(0...UInt64(Int64.max))
-    case .processors, .time, .word, .list, .flag: form
+    case .processors, .time, .word, .list, .ports, .flag: form
     }
   }
 }
@@ -66,7 +66,7 @@ extension Settings.Value {
     case .bytes(let value): value.bytes
     case .rate(let value): value.bitsPerSecond
     case .cpu(let value): value.millicores
-    case .processors, .time, .word, .list, .flag: nil
+    case .processors, .time, .word, .list, .ports, .flag: nil
     }
   }
 }

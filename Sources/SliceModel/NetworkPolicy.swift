@@ -7,6 +7,8 @@ public struct NetworkPolicy: Sendable, Hashable {
   public var hostPorts: [TransportPort] = []
   /// Names of the links to the world; none: those with a default route.
   public var uplinks: [String] = []
+  /// Ports of the node's address for slices that share it.
+  public var sharedPorts = SharedPorts()
 
   public init() {}
 

@@ -11,6 +11,7 @@ public struct Settings: Sendable, Hashable {
     case time(TimeSpan)
     case word(String)
     case list([String])
+    case ports(PortRanges)
     case flag(Bool)
   }
 
@@ -89,6 +90,11 @@ public struct Settings: Sendable, Hashable {
           ? "in shared mode ports of the host are the slice's own: net.ports"
           : "leave one of the two out")
     }
+    if let ports, networkMode != .shared {
+      throw SliceError(
+        .usage, "net.ports=\(ports) is for net.mode=shared, and this is \(networkMode.rawValue)",
+        hint: "a slice with an address of its own has all ports of that")
+    }
   }
 
   /// The values as texts that `set` parses back to the same settings.
@@ -123,6 +129,10 @@ extension Settings {
   }
   public var cpuSet: ProcessorSet? {
     if case .processors(let value) = values[.cpuSet] { value } else { nil }
+  }
+  /// Of the node's address.
+  public var ports: PortRanges? {
+    if case .ports(let value) = values[.netPorts] { value } else { nil }
   }
   public var networkMode: NetworkMode {
     word(.netMode).flatMap(NetworkMode.init(rawValue:)) ?? .routed
@@ -170,6 +180,9 @@ extension Settings.Value {
       let items = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
       guard items.allSatisfy({ !$0.isEmpty }) else { return nil }
       self = .list(items)
+    case .ports:
+      guard let ports = PortRanges(text) else { return nil }
+      self = .ports(ports)
     case .flag:
       guard let flag = Bool(text) else { return nil }
       self = .flag(flag)
@@ -188,6 +201,7 @@ extension Settings.Value: CustomStringConvertible {
     case .time(let value): value.description
     case .word(let value): value
     case .list(let value): value.joined(separator: ",")
+    case .ports(let value): value.description
     case .flag(let value): "\(value)"
     }
   }

@@ -69,6 +69,7 @@ import Testing
       case .word(let words): (words, words.map { $0.uppercased() } + ["x" + words[0]])
       case .list where key == .netPublish: (["1:65535"], ["0:1", "1:65536"])
       case .list: (["a", "a,b"], ["a,"])
+      case .ports: (["1", "65535"], ["0", "65536", "9-8", "1-2-3", "1,", "1,1", "1-5,5"])
       case .flag: (["true", "false"], ["yes", "1", "True", "on"])
       }
     for text in bounds.good {
@@ -119,6 +120,7 @@ import Testing
     case .word(let words): words
     case .list where key == .netPublish: ["8080:80", "8080:80/tcp,53-54:1053-1054/udp"]
     case .list: ["icmp", "udp:33434-33534,tun"]
+    case .ports: ["443", "20000-20099,443", "7,8"]
     case .flag: ["true", "false"]
     }
   }

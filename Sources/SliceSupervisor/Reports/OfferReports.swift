@@ -51,7 +51,7 @@ struct OfferReports: Sendable {
     case .bytes: return words + "Bytes"
     case .rate: return words + "BitsPerSecond"
     case .cpu: return words + "Cores"
-    case .count, .processors, .time, .word, .list, .flag: return words
+    case .count, .processors, .time, .word, .list, .ports, .flag: return words
     }
   }
 

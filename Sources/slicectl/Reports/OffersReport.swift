@@ -54,7 +54,7 @@ extension Key {
     case .rate: return ("BitsPerSecond", { Readable.bitRate(Int64($0)) })
     case .cpu: return ("Cores", Readable.rounded)
     case .count: return ("", { "\(Int64($0))" })
-    case .processors, .time, .word, .list, .flag: return nil
+    case .processors, .time, .word, .list, .ports, .flag: return nil
     }
   }
 }
