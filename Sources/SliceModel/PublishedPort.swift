@@ -168,6 +168,13 @@ extension PortRange: CustomStringConvertible {
 }
 
 extension OwnerBounds {
+  /// Whether a slice may have this port of the node's address, which is its own for both protocols.
+  func allowsSharing(_ port: UInt16) -> Bool {
+    Transport.allCases.allSatisfy { transport in
+      ports.contains { $0.contains(TransportPort(port: port, transport: transport)) }
+    }
+  }
+
   /// Refuses to publish what the owner may not; what a slice has already it keeps.
   func admit(ports wanted: Settings, beyond current: Settings?) throws(SliceError) {
     guard wanted[.netPublish] != nil else { return }

@@ -38,7 +38,10 @@ public struct SharedPorts: Sendable, Hashable {
         "net.ports=\(ports): port \(port) is among \(text(ClosedRange(translated))), which connections of others get by chance",
         hint: "\(text(range)) are for slices")
     }
-    guard bounds != nil, let port = ports.firstBeyond(range) else { return }
+    let port = ports.ranges.lazy.joined().first { port in
+      !range.contains(port) && bounds.map { !$0.allowsSharing(port) } ?? false
+    }
+    guard let port else { return }
     throw SliceError(
       .refused, "net.ports=\(ports): you have no right to port \(port)",
       hint: "\(text(range)) are for all slices; the node's administrator can give you others")

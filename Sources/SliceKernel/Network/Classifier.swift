@@ -17,6 +17,18 @@ public final class Classifier: Sendable {
   let links = Mutex<[String: UInt32]>([:])
   /// What has been put into the maps for single links, by name.
   let allowances = Mutex<[String: LinkAllowances]>([:])
+  /// Held while ports change hands.
+  private let ports = Mutex<Void>(())
+
+  /// What a slice has that shares the node's address.
+  public struct Share: Sendable {
+    public var namespace: NetworkNamespace
+    public var ports: PortRanges
+    public init(namespace: NetworkNamespace, ports: PortRanges) {
+      self.namespace = namespace
+      self.ports = ports
+    }
+  }
 
   /// Loads the programs. `running` are the ids of those of an earlier supervisor, whose counters and
   /// slices are taken over; what is reachable is always as `policy` says.
@@ -87,7 +99,11 @@ public final class Classifier: Sendable {
   }
 
   /// Lets the packets of a slice pass, as far as they are its own. Before, its link drops all.
-  public func admit(_ link: SliceLink, index: UInt32, owner: UInt32) throws(SliceError) {
+  ///
+  /// - Parameter share: where the link's addresses are the node's own, too.
+  public func admit(
+    _ link: SliceLink, index: UInt32, owner: UInt32, share: Share? = nil
+  ) throws(SliceError) {
     var entry = ccl_slice()
     entry.class = TrafficControl.handle(number: link.number)
     fill(&entry.mac, with: link.sliceMAC)
@@ -100,8 +116,29 @@ public final class Classifier: Sendable {
       fill(&entry.ipv6, with: own.bytes)
       fill(&entry.gateway6, with: gateway.bytes)
     }
+    if let share {
+      entry.shared = true
+      entry.namespace = try share.namespace.cookie()
+    }
     try classifying("link \(link.name)") { ccl_admit(handle.pointer, index, &entry, $0) }
     links.withLock { $0[link.name] = index }
+    if let share { try give(share.ports, to: link.name) }
+  }
+
+  /// Has a slice that shares the node's address have these ports and no others.
+  public func give(_ ports: PortRanges, to link: String) throws(SliceError) {
+    guard let index = links.withLock({ $0[link] }) else { return }
+    let flat = ports.ranges.map { ccl_ports(first: $0.lowerBound, last: $0.upperBound) }
+    try self.ports.withLock { (_) throws(SliceError) in
+      try classifying("ports of \(link)") {
+        ccl_set_ports(handle.pointer, index, flat, flat.count, $0)
+      }
+    }
+  }
+
+  /// Has bind(2) fail for ports that are not a slice's, in all cgroups below this one.
+  public func guardBinds(in cgroup: SharedFD) throws(SliceError) {
+    try classifying("ports of slices") { ccl_guard_binds(handle.pointer, cgroup.rawValue, $0) }
   }
 
   /// Forgets a link, and returns its index. One that is not known is fine: nil.
@@ -109,14 +146,18 @@ public final class Classifier: Sendable {
   public func dismiss(_ link: String) throws(SliceError) -> UInt32? {
     try withdrawAllowances(link)
     guard let index = links.withLock({ $0.removeValue(forKey: link) }) else { return nil }
-    try classifying("link \(link)") { ccl_dismiss(handle.pointer, index, $0) }
+    try ports.withLock { (_) throws(SliceError) in
+      try classifying("link \(link)") { ccl_dismiss(handle.pointer, index, $0) }
+    }
     return index
   }
 
   /// Forgets all that an earlier supervisor admitted and this one has not.
   public func dismissOthers() throws(SliceError) {
     let known = links.withLock { Array($0.values) }
-    try classifying("former links") { ccl_retain(handle.pointer, known, known.count, $0) }
+    try ports.withLock { (_) throws(SliceError) in
+      try classifying("former links") { ccl_retain(handle.pointer, known, known.count, $0) }
+    }
   }
 }
 

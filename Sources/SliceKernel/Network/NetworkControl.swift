@@ -160,7 +160,8 @@ public final class NetworkControl: Sendable {
   ) throws(SliceError) -> UInt32 {
     var link = cnl_link()
     fill(&link.name, with: slice.name)
-    link.mtu = 1500
+    link.mtu = slice.node?.mtu ?? 1500
+    link.shared = slice.node != nil
     fill(&link.slice_mac, with: slice.sliceMAC)
     fill(&link.host_mac, with: SliceLink.hostMAC)
     link.ipv4.present = true

@@ -1,5 +1,6 @@
 import CNetlink
 import Descriptor
+import Glibc
 import SliceModel
 
 /// A network namespace of the host's user namespace, with loopback up. It, and the link in it, live
@@ -18,6 +19,18 @@ public final class NetworkNamespace: Sendable {
     try network("make a network namespace") {
       cnl_namespace_create(procfs.root.rawValue, ipv6, &made, $0)
     }
+    descriptor = SharedFD(OwnedFD(adopting: made.netns), label: "network namespace")
+    routing = OwnedFD(adopting: made.rtnetlink)
+  }
+
+  /// That of a process.
+  public init(of process: pid_t) throws(SliceError) {
+    let own = try reporting("open a network namespace") { () throws(SystemError) in
+      let path = "/proc/\(process)/ns/net"
+      return OwnedFD(adopting: try checked("open", path) { open(path, O_RDONLY | O_CLOEXEC) })
+    }
+    var made = cnl_namespace()
+    try network("join a network namespace") { cnl_namespace_adopt(own.rawValue, &made, $0) }
     descriptor = SharedFD(OwnedFD(adopting: made.netns), label: "network namespace")
     routing = OwnedFD(adopting: made.rtnetlink)
   }

@@ -18,11 +18,22 @@ public struct SliceLink: Sendable, Hashable {
   public let addresses: SliceAddresses
   /// The host's own towards slices.
   public let gateways: SliceAddresses
+  /// Whose addresses these are, where a slice shares them: none of the host's routes leads to it then.
+  public let node: NodeAddress?
 
   public init(number: Int, addresses: SliceAddresses, gateways: SliceAddresses) {
     self.number = number
     self.addresses = addresses
     self.gateways = gateways
+    node = nil
+  }
+
+  /// That of a slice which shares the node's addresses.
+  public init(number: Int, sharing node: NodeAddress, gateways: SliceAddresses) {
+    self.number = number
+    addresses = node.addresses
+    self.gateways = gateways
+    self.node = node
   }
 
   /// What the names of all links start with.

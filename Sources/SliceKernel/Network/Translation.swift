@@ -34,12 +34,19 @@ public enum Translation {
   /// Masquerades what slices send by other links than their own, and leads published ports to their
   /// slices. Replaces the table as a whole; connections that are translated already go on.
   ///
-  /// - Parameter publishers: nil: the table is for masquerading alone.
+  /// - Parameters:
+  ///   - ports: of the host's address, for what is masqueraded.
+  ///   - publishers: nil: the table is for masquerading alone.
   /// - Throws: `unenforceable` where the kernel cannot.
   public static func install(
-    _ pools: [AddressPool], linkPrefix: String, publishers: [Publisher]?
+    _ pools: [AddressPool], linkPrefix: String, ports: Range<UInt16>, publishers: [Publisher]?
   ) throws(SliceError) {
-    let flat = pools.map(\.flat)
+    let flat = pools.map { pool in
+      var flat = pool.flat
+      flat.first_port = ports.lowerBound
+      flat.last_port = ports.upperBound - 1
+      return flat
+    }
     try withFlat(publishers ?? []) { (list) throws(SliceError) in
       try network("network address translation") {
         cnl_nat_install(

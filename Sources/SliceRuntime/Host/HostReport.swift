@@ -298,7 +298,8 @@ public enum HostReport {
     let pools: [AddressPool] = [.ipv4(NodePolicy().addresses4)]
     let prefix = SliceLink.prefix
     do {
-      try Translation.install(pools, linkPrefix: prefix, publishers: nil)
+      try Translation.install(
+        pools, linkPrefix: prefix, ports: SharedPorts().translated, publishers: nil)
     } catch {
       return HostFinding(
         title, .limited, "slices reach the host and each other, not the world: \(error.message)",

@@ -148,7 +148,11 @@ public final class Node: Sendable {
   }
 
   public func addresses(_ record: SliceRecord) -> SliceAddresses? {
-    record.spec.settings.networkMode == .routed ? environment.link(record.number).addresses : nil
+    switch record.spec.settings.networkMode {
+    case .routed: environment.link(record.number).addresses
+    case .shared: environment.nodeAddress.known?.addresses
+    case .none: nil
+    }
   }
 
   // MARK: - Life cycle
@@ -165,6 +169,9 @@ public final class Node: Sendable {
     spec.settings = try policy.completed(asked.settings, within: bounds)
     try requireProcessors(spec.settings)
     let unenforced = try enforcement(of: spec)
+    if spec.settings.networkMode == .shared {
+      try environment.requireShared(spec.settings.ports)
+    }
     let image = try images.resolve(spec.image).identity
     try bounds?.admit(
       image: spec.image, names: images.stored(spec.image)?.names ?? [spec.image])
@@ -384,9 +391,6 @@ public final class Node: Sendable {
     if spec.settings.networkMode == .routed, let missing = environment.classifierGap {
       gaps.append(EnforcementGap(.netMode, missing: missing))
     }
-    if spec.settings.networkMode == .shared {
-      throw SliceError(.unenforceable, "net.mode=shared: this version has no shared addresses")
-    }
     if spec.settings[.netPublish] != nil, let missing = environment.publisher.gap {
       gaps.append(EnforcementGap(.netPublish, missing: missing))
     }
@@ -428,8 +432,10 @@ public final class Node: Sendable {
             "all \(environment.numbers.capacity) addresses and id ranges of this node are in use",
             hint: "enlarge pool4 or ids in /etc/slices/node.toml, or destroy a slice")
         }
-        let slice = ManagedSlice(
-          make(number), layout: layout.slice(name), namespaces: namespaces)
+        var record = make(number)
+        record.spec.settings = try withPorts(
+          record.spec.settings, for: nil, owner: record.owner, in: table, within: bounds)
+        let slice = ManagedSlice(record, layout: layout.slice(name), namespaces: namespaces)
         if Admission.isNeeded(for: slice.settings, of: capacity, within: bounds) {
           try admission(beside: slice, in: table).admit(
             slice.settings, owner: slice.record.owner, within: bounds)

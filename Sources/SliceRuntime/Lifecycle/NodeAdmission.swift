@@ -23,16 +23,21 @@ extension Node {
     return shape.shares(settings.map { TrafficWish($0) })
   }
 
-  /// Has a slice hold what a change will need, beside what it has, if there is room for it.
+  /// Has a slice hold what a change will need, beside what it has, if there is room for it. Returns it
+  /// with what was left to the node.
   func claim(
-    _ settings: Settings, for slice: ManagedSlice, within bounds: OwnerBounds?
-  ) throws(SliceError) {
+    _ asked: Settings, for slice: ManagedSlice, within bounds: OwnerBounds?
+  ) throws(SliceError) -> Settings {
     try table.withLock { (table) throws(SliceError) in
       let present = slice.holding
+      let settings = try withPorts(
+        asked, for: slice, owner: present.owner, in: table, within: bounds,
+        insteadOf: present.settings)
       try admission(beside: slice, in: table).admit(
         settings, owner: present.owner, within: bounds, insteadOf: present.settings)
       try claimPorts(settings, for: slice, within: bounds, in: table)
       slice.claim(settings)
+      return settings
     }
   }
 

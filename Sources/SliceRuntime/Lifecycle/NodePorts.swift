@@ -16,8 +16,16 @@ extension Node {
     _ settings: Settings, for slice: ManagedSlice, within bounds: OwnerBounds?,
     in table: [SliceName: ManagedSlice]
   ) throws(SliceError) {
+    let wanted = settings.publishedPorts
+    let sharing = wanted.isEmpty ? [] : table.values.flatMap { $0.sharedPorts }
+    if let port = wanted.first(where: { port in sharing.contains { $0.contains(port.host.port) } }) {
+      throw SliceError(
+        .failed,
+        "net.publish=\(port): port \(port.host) of the host belongs to a slice that shares its address",
+        hint: "choose another port of the host")
+    }
     do throws(PortTable.Obstacle) {
-      try ports.claim(settings.publishedPorts, for: slice.name)
+      try ports.claim(wanted, for: slice.name)
     } catch {
       switch error {
       case .taken(let port, let holder):

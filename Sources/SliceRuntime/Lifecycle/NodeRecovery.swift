@@ -25,7 +25,7 @@ extension Node {
         slice.adopt(process)
         try memory.add(name, cgroup.slice(name).limits)
         // An error stops the start: a slice that nothing holds to its addresses is not to be missed.
-        try environment.adoptLink(record)
+        try environment.adoptLink(record, process: process)
         if environment.classifier != nil {
           slice.update { $0.unenforced.removeAll { $0 == Key.netMode.rawValue } }
         }
@@ -57,6 +57,7 @@ extension Node {
     {
       notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
     }
+    try environment.guardBinds()
     for slice in restart {
       do {
         try launch(slice, by: "the node's start")

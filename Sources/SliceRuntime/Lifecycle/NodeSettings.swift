@@ -14,7 +14,7 @@ extension Node {
   ) throws(SliceError) -> (SliceRecord, MemoryReclaim?) {
     var reclaim: MemoryReclaim?
     let record = try perform("set", slice) { () throws(SliceError) in
-      let change = try SettingsChange(slice.record, changes, policy, within: bounds)
+      var change = try SettingsChange(slice.record, changes, policy, within: bounds)
       if change.spec.settings.cpuSet != slice.record.spec.settings.cpuSet {
         try requireProcessors(change.spec.settings)
       }
@@ -23,12 +23,13 @@ extension Node {
       let unenforced = try enforcement(of: change.spec)
       let before = slice.record
       try environment.requireRoom(for: change.spec.settings, of: before)
-      try claim(change.spec.settings, for: slice, within: bounds)
+      change.spec.settings = try claim(change.spec.settings, for: slice, within: bounds)
       defer {
         slice.claim(nil)
         releasePorts(of: slice, beyondRecordAfter: change.spec.settings)
         releasePorts(of: slice, beyondRecordAfter: before.spec.settings)
       }
+      try requirePorts(change.spec.settings, insteadOf: before.spec.settings)
       reclaim = try apply(change.spec, insteadOf: before.spec, to: slice)
       slice.update {
         $0.spec = change.spec
@@ -65,8 +66,10 @@ extension Node {
     guard slice.record.run != nil else { return nil }
     do throws(SliceError) {
       try environment.allow(new.settings, to: slice.record)
+      try give(new.settings.ports, insteadOf: old.settings.ports, to: slice)
       return try applyToRun(new, insteadOf: old, to: slice)
     } catch {
+      try give(old.settings.ports, insteadOf: new.settings.ports, to: slice)
       try environment.allow(old.settings, to: slice.record)
       try storage.apply(old.settings, insteadOf: new.settings, project: project)
       throw error

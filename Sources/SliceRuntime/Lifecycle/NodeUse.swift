@@ -78,7 +78,7 @@ extension Node {
     let prefix = SliceLink.prefix
     if records.count == 1 {
       let record = records[0]
-      guard record.run != nil, record.spec.settings.networkMode == .routed else {
+      guard record.run != nil, record.spec.settings.networkMode != .none else {
         return ([:], [:], false)
       }
       var drops: [String: DropStatistics] = [:]

@@ -43,17 +43,23 @@ final class PortPublisher: Sendable {
   /// Makes the table anew, with all that is published. Where the kernel can't publish it masquerades
   /// alone, and where it can't do that slices still reach the host and each other: `doctor` says what is
   /// missing.
-  func install(_ pools: [AddressPool], linkPrefix: String) throws(SliceError) {
+  ///
+  /// - Parameter ports: of the host's address, for what is masqueraded.
+  func install(
+    _ pools: [AddressPool], linkPrefix: String, ports: Range<UInt16>
+  ) throws(SliceError) {
     try state.withLock { (state) throws(SliceError) in
       let publishers = state.slices.values.compactMap(\.publisher)
       do throws(SliceError) {
-        try Translation.install(pools, linkPrefix: linkPrefix, publishers: publishers)
+        try Translation.install(
+          pools, linkPrefix: linkPrefix, ports: ports, publishers: publishers)
         state.gap = nil
       } catch {
         guard error.code == .unenforceable else { throw error }
         state.gap = error.message
         do throws(SliceError) {
-          try Translation.install(pools, linkPrefix: linkPrefix, publishers: nil)
+          try Translation.install(
+            pools, linkPrefix: linkPrefix, ports: ports, publishers: nil)
         } catch {
           guard error.code == .unenforceable else { throw error }
         }

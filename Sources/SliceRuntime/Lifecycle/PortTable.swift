@@ -25,6 +25,11 @@ final class PortTable: Sendable {
     }
   }
 
+  /// A port of these, of either protocol, that some slice publishes; nil: there is none.
+  func firstTaken(of ranges: PortRanges) -> (port: TransportPort, by: SliceName)? {
+    holders.withLock { $0.first { ranges.contains($0.key.port) } }.map { ($0.key, $0.value) }
+  }
+
   /// Takes them back; those of others stay.
   func release(_ ports: some Sequence<PublishedPort>, of name: SliceName) {
     holders.withLock { holders in

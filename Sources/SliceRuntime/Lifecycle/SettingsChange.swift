@@ -2,7 +2,7 @@ import SliceModel
 
 /// What `set` makes of a slice's specification.
 struct SettingsChange {
-  let spec: SliceSpec
+  var spec: SliceSpec
   /// A lease that is set counts from now.
   let setsLease: Bool
 

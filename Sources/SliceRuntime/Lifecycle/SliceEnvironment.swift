@@ -13,6 +13,7 @@ struct SliceEnvironment: Sendable {
   let images: ImageStore
   let storage: SliceStorage
   let network: NetworkControl
+  let nodeAddress: SharedAddress
   /// Nil where the kernel cannot run one; `classifierGap` says why.
   let classifier: Classifier?
   let classifierGap: String?
@@ -23,7 +24,7 @@ struct SliceEnvironment: Sendable {
   let numbers: Numbers
   let pool: NamespacePool
   let reaper: LinkReaper
-  private let maker: NamespaceMaker
+  let maker: NamespaceMaker
   let publisher: PortPublisher
   private let claim: SharedFD
   private let confinement: Confinement
@@ -41,6 +42,7 @@ struct SliceEnvironment: Sendable {
     self.storage = storage
     claim = SharedFD(try NetworkControl.claim(), label: "claim of the network namespace")
     network = try NetworkControl()
+    nodeAddress = SharedAddress(network)
     (classifier, classifierGap) = try Self.makeClassifier(layout, policy, network)
     uplinks = try UplinkKeeper(
       network: network, classifier: classifier, named: policy.network.uplinks,
@@ -69,7 +71,11 @@ struct SliceEnvironment: Sendable {
 
   // MARK: - Names and numbers
 
-  func link(_ number: Int) -> SliceLink { policy.link(number, hasIPv6: hasIPv6) }
+  func link(_ number: Int, sharing node: NodeAddress? = nil) -> SliceLink {
+    let own = policy.link(number, hasIPv6: hasIPv6)
+    guard let node else { return own }
+    return SliceLink(number: number, sharing: node, gateways: own.gateways)
+  }
 
   func idRange(_ number: Int) -> IDRange { policy.idRange(number) }
 
@@ -94,7 +100,8 @@ struct SliceEnvironment: Sendable {
   /// Makes the table of translations, of all slices that were adopted. Until then that of an earlier
   /// supervisor serves.
   func installTranslation() throws(SliceError) {
-    try publisher.install(pools, linkPrefix: SliceLink.prefix)
+    try publisher.install(
+      pools, linkPrefix: SliceLink.prefix, ports: policy.network.sharedPorts.translated)
   }
 
   /// Takes the ports again that a slice of an earlier supervisor publishes. Returns those that somebody
@@ -139,14 +146,18 @@ struct SliceEnvironment: Sendable {
       numbers: numbers, reaper: reaper)
   }
 
-  private func admit(_ record: SliceRecord, index: UInt32) throws(SliceError) {
+  /// - Parameter share: for a slice that shares the address of `node`.
+  func admit(
+    _ record: SliceRecord, index: UInt32, node: NodeAddress? = nil, share: Classifier.Share? = nil
+  ) throws(SliceError) {
     let settings = record.spec.settings
     let name = SliceLink.name(record.number)
     try uplinks.set(record.number, settings)
     if settings[.netInMax] != nil { try uplinks.setInbound(settings, on: name, index: index) }
     try classifier?.allow(settings.networkAllowances(), to: name, index: index)
     try flows?.admit(link: index, record)
-    try classifier?.admit(link(record.number), index: index, owner: record.owner)
+    try classifier?.admit(
+      link(record.number, sharing: node), index: index, owner: record.owner, share: share)
   }
 
   /// Has a slice's link pass nothing any more, and go.
@@ -159,8 +170,8 @@ struct SliceEnvironment: Sendable {
   }
 
   /// Puts this supervisor's classifier on the link of a slice that an earlier one started.
-  func adoptLink(_ record: SliceRecord) throws(SliceError) {
-    guard let classifier, record.spec.settings.networkMode == .routed else { return }
+  func adoptLink(_ record: SliceRecord, process: PidFD) throws(SliceError) {
+    guard let classifier, record.spec.settings.networkMode != .none else { return }
     // Without a link the slice is about to end.
     let link = SliceLink.name(record.number)
     // First of all, so that nothing that it may reach is refused for a moment.
@@ -171,7 +182,11 @@ struct SliceEnvironment: Sendable {
     guard let index = try network.attach(classifier, to: link) else { return }
     // Should there be a bound that the record doesn't know.
     try uplinks.setInbound(record.spec.settings, on: link, index: index)
-    try admit(record, index: index)
+    if record.spec.settings.networkMode == .shared {
+      try readmitShared(record, index: index, process: process)
+    } else {
+      try admit(record, index: index)
+    }
   }
 
   /// Changes the bandwidth of a slice that runs, all or nothing.
@@ -286,9 +301,9 @@ struct SliceEnvironment: Sendable {
     _ record: SliceRecord, _ ready: SliceNamespaces?, _ undo: inout Undo
   ) throws(SliceError) -> SliceNamespaces {
     let number = record.number
-    guard record.spec.settings.networkMode == .routed else {
-      return try maker.make(number, linked: false)
-    }
+    let mode = record.spec.settings.networkMode
+    guard mode != .none else { return try maker.make(number, linked: false) }
+    if mode == .shared { try requireShared(nil) }
     // It may have been created under another kernel.
     if let classifierGap, !record.spec.allowUnenforced, !policy.allowUnenforced {
       throw SliceError(.unenforceable, "this host cannot enforce net.mode (\(classifierGap))")
@@ -306,14 +321,18 @@ struct SliceEnvironment: Sendable {
     } else {
       // The link of its last run.
       try reaper.finish(number)
-      namespaces = try maker.make(number, linked: true)
+      namespaces = try mode == .shared ? makeShared(record) : maker.make(number, linked: true)
     }
     if let index = namespaces.link {
-      try admit(record, index: index)
-      undo.add("published ports") { try publisher.end(number) }
-      try publisher.begin(
-        number, link: SliceLink.name(number), addresses: link(number).addresses,
-        ports: record.spec.settings.publishedPorts)
+      if mode == .shared {
+        try admitShared(record, index: index, namespaces.network)
+      } else {
+        try admit(record, index: index)
+        undo.add("published ports") { try publisher.end(number) }
+        try publisher.begin(
+          number, link: SliceLink.name(number), addresses: link(number).addresses,
+          ports: record.spec.settings.publishedPorts)
+      }
     }
     return namespaces
   }
@@ -441,7 +460,7 @@ struct SliceEnvironment: Sendable {
       (
         "link",
         {
-          guard record.spec.settings.networkMode == .routed else { return }
+          guard record.spec.settings.networkMode != .none else { return }
           try retireLink(record.number)
         }
       ),

@@ -102,6 +102,7 @@ extension Node {
   private func lookAround() {
     let running = table.withLock { $0.values.filter { $0.record.run != nil } }
     usage.keep(Set(running.map(\.name)))
+    followNodeAddress(running)
     for slice in running {
       examineMemory(slice)
       guard let sample = UsageSample(of: cgroup.slice(slice.name).limits) else { continue }

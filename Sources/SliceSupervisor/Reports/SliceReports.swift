@@ -65,6 +65,7 @@ struct SliceReports: Sendable {
         "mode": .string(spec.settings.networkMode.rawValue),
         "ipv4": JSONValue(addresses?.ipv4.description),
         "ipv6": JSONValue(addresses?.ipv6?.description),
+        "ports": JSONValue(spec.settings.ports?.description),
         "link": addresses == nil || record.run == nil
           ? .null : .string(SliceLink.name(record.number)),
         "publish": .array(node.publishedPorts(record).map(port)),
