@@ -41,7 +41,7 @@ class Slice:
         self.number, self.first = number, 20000 + BLOCK * number
         self.mac = b"\x02sl" + number.to_bytes(3, "big")
         self.namespace = net.Namespace()
-        net.call("cnl_namespace_create", c.c_bool(True), c.byref(self.namespace))
+        net.call("cnl_namespace_create", -1, c.c_bool(True), c.byref(self.namespace))
         self.netns = self.namespace.netns
         programs = net.Programs(*(getattr(base.shim, "ccl_" + name)(box) for name, _ in net.Programs._fields_))
         link = net.link(number)
@@ -148,7 +148,7 @@ def make_scene():
     host = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     base.shim, net.shim = base.load_shim(), net.load_shim()
     world_namespace = net.Namespace()
-    net.call("cnl_namespace_create", c.c_bool(True), c.byref(world_namespace))
+    net.call("cnl_namespace_create", -1, c.c_bool(True), c.byref(world_namespace))
     world = world_namespace.netns
     for line in f"""
         link set lo up

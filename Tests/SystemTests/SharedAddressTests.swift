@@ -15,7 +15,7 @@ struct SharedAddressTests {
       try node.createServer("other", port: 20_180)
       let own = try node.host.start(httpd(node, 80))
       defer { own.signal(SIGKILL) }
-      for address in [World.host4, "[\(World.host6)]"] {
+      for address in [Outside.host4, "[\(Outside.host6)]"] {
         #expect(world.get("http://\(address):20080/") == "this is web\n")
         #expect(world.get("http://\(address):20180/") == "this is other\n")
         #expect(eventually { world.get("http://\(address)/") == "this is the host\n" })
@@ -23,9 +23,9 @@ struct SharedAddressTests {
       }
       let shown = try node.inspect("web")["network"]
       #expect(shown["mode"].string == "shared" && shown["ports"].string == "20080-20099")
-      #expect(shown["ipv4"].string == World.host4 && shown["ipv6"].string == World.host6)
+      #expect(shown["ipv4"].string == Outside.host4 && shown["ipv6"].string == Outside.host6)
       let listed = try node.json("list").array?.first { $0["name"].string == "web" }
-      #expect(listed?["ipv4"].string == World.host4)
+      #expect(listed?["ipv4"].string == Outside.host4)
       let net = try node.json("shares", "web").array?.first?["net"]
       #expect(net?["sentBytes"].number ?? 0 > 0 && net?["receivedBytes"].number ?? 0 > 0)
     }
@@ -37,7 +37,7 @@ struct SharedAddressTests {
       #expect(try node.inspect("client")["settings"]["net.ports"].string == "20000-20063")
       let server = try node.host.start(world.command(httpd(node, 80)))
       defer { server.signal(SIGKILL) }
-      for address in [World.address4, World.address6] {
+      for address in [Outside.address4, Outside.address6] {
         #expect(
           try eventually {
             try node.slicectl(
@@ -72,7 +72,7 @@ struct SharedAddressTests {
           """)
       }
       for kind in ["STREAM", "DGRAM"] {
-        for address in ["0.0.0.0", "::", World.host4, World.host6] {
+        for address in ["0.0.0.0", "::", Outside.host4, Outside.host6] {
           #expect(try bind("one", address, kind: kind) == "20005", "its own, \(address)")
           #expect(try bind("two", address, kind: kind) == "EADDRINUSE", "\(address)")
           #expect(try bind("two", address, 20_020, kind: kind) == "EACCES", "\(address)")
@@ -124,16 +124,16 @@ struct SharedAddressTests {
   @Test func portsChangeWhileASliceRuns() throws {
     try withWorld { node, world in
       try node.createServer("web", port: 20_080)
-      #expect(world.get("http://\(World.host4):20080/") != nil)
+      #expect(world.get("http://\(Outside.host4):20080/") != nil)
       try node.succeed("set", "web", "net.ports=20100-20119")
-      #expect(world.get("http://\(World.host4):20080/") == nil, "taken away")
+      #expect(world.get("http://\(Outside.host4):20080/") == nil, "taken away")
       let busy = try node.slicectl(
         "exec", "web", "--", "timeout", "1", "nc", "-l", "-p", "20090")
       #expect(busy.errors.contains("Permission denied"), "\(busy)")
       try node.create("other", "--set", "net.mode=shared", "--set", "net.ports=20090")
       try node.succeed("destroy", "--force", "other")
       try node.succeed("set", "web", "net.ports=20080-20099")
-      #expect(world.get("http://\(World.host4):20080/") == "this is web\n", "and given back")
+      #expect(world.get("http://\(Outside.host4):20080/") == "this is web\n", "and given back")
     }
   }
 
@@ -150,11 +150,11 @@ struct SharedAddressTests {
   @Test func slicesFollowTheHostToAnotherAddress() throws {
     try withWorld { node, world in
       try node.createServer("web", port: 20_080)
-      #expect(world.get("http://\(World.host4):20080/") != nil)
+      #expect(world.get("http://\(Outside.host4):20080/") != nil)
       let moved = try node.host.run([
         "sh", "-ec",
         """
-        ip address delete \(World.host4)/24 dev up0
+        ip address delete \(Outside.host4)/24 dev up0
         ip address add 203.0.113.9/24 dev up0
         ip route replace default via 203.0.113.1
         """,
@@ -168,7 +168,7 @@ struct SharedAddressTests {
       #expect(try node.state(of: "web") == "running")
       try world.connect()
       #expect(
-        eventually(within: 20) { world.get("http://\(World.host4):20080/") == "this is web\n" })
+        eventually(within: 20) { world.get("http://\(Outside.host4):20080/") == "this is web\n" })
     }
   }
 
@@ -199,7 +199,7 @@ struct SharedAddressTests {
             s = socket.socket()
             s.bind(("", 20005))
             s.settimeout(5)
-            s.connect(("\(World.address4)", 80))
+            s.connect(("\(Outside.address4)", 80))
             print(s.recv(9).decode())
             """)
           seen = Int(port.output.dropLast()) ?? 0
@@ -224,7 +224,7 @@ struct SharedAddressTests {
           "python3", "-uc",
           """
           import socket, time
-          s = socket.create_connection(("\(World.host4)", 20300), 5)
+          s = socket.create_connection(("\(Outside.host4)", 20300), 5)
           while True:
             s.sendall(b"x")
             print(s.recv(1).decode(), end="")
@@ -239,10 +239,10 @@ struct SharedAddressTests {
       #expect(goesOn())
       node.crashSupervisor()
       #expect(goesOn())
-      #expect(world.get("http://\(World.host4):20080/") == "this is web\n")
+      #expect(world.get("http://\(Outside.host4):20080/") == "this is web\n")
       try node.startSupervisor()
       #expect(goesOn() && talk.isRunning)
-      #expect(world.get("http://\(World.host6.bracketed):20080/") == "this is web\n")
+      #expect(world.get("http://\(Outside.host6.bracketed):20080/") == "this is web\n")
       let taken = try node.slicectl(
         "create", "two", "--image", "minimal", "--set", "net.mode=shared", "--set",
         "net.ports=20300")
@@ -250,7 +250,7 @@ struct SharedAddressTests {
       let bind = try node.slicectl("exec", "web", "--", "timeout", "1", "nc", "-l", "-p", "20300")
       #expect(bind.errors.contains("Address already in use"), "\(bind)")
       try node.succeed("restart", "web")
-      #expect(eventually { world.get("http://\(World.host4):20080/") == "this is web\n" })
+      #expect(eventually { world.get("http://\(Outside.host4):20080/") == "this is web\n" })
     }
   }
 
@@ -266,7 +266,7 @@ struct SharedAddressTests {
         Host.packageDirectory + "/Tests/ClassifierTests/sniff.py",
       ])
       #expect(eventually { sniffer.output == "ready\n" })
-      for _ in 0..<50 { #expect(world.get("http://\(World.host4):20180/") != nil) }
+      for _ in 0..<50 { #expect(world.get("http://\(Outside.host4):20180/") != nil) }
       // Its own: what comes to a port of its own.
       sniffer.signal(SIGTERM)
       let seen = sniffer.wait(seconds: 10).output.split(separator: "\n").last.flatMap { Int($0) }
@@ -282,7 +282,7 @@ private func httpd(_ node: TestNode, _ port: Int) -> [String] {
 }
 
 /// A network namespace behind the host's uplink.
-private struct World {
+private struct Outside {
   static let host4 = "203.0.113.2"
   static let host6 = "2001:db8:113::2"
   static let address4 = "198.51.100.1"
@@ -341,9 +341,9 @@ private struct World {
   }
 }
 
-private func withWorld(_ body: (TestNode, World) throws -> Void) throws {
+private func withWorld(_ body: (TestNode, Outside) throws -> Void) throws {
   try withNode { node in
-    let world = try World(node)
+    let world = try Outside(node)
     defer { world.remove() }
     try body(node, world)
   }
