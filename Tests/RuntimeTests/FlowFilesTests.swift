@@ -149,10 +149,11 @@ struct FlowFilesTests {
       senders = try FlowSenders(path: path)
       #expect(senders.links[8]?.sender.slice == "gone")
       try senders.admit(7, sender("web"))
-      let more = senders.difference(7, packets: 15, bytes: 1500)
+      let link = try #require(senders.links[7])
+      let more = link.since(packets: 15, bytes: 1500)
       #expect(more.packets == 5 && more.bytes == 500)
       // Counters that begin anew.
-      let fresh = senders.difference(7, packets: 3, bytes: 300)
+      let fresh = link.since(packets: 3, bytes: 300)
       #expect(fresh.packets == 3 && fresh.bytes == 300)
       // Both maps are taken before what is gone is forgotten.
       #expect(try senders.forget() == [])

@@ -18,30 +18,34 @@ public final class FlowAudit: Sendable {
     public var goesOn: Bool
   }
 
-  private struct State: Sendable {
-    var senders: FlowSenders
+  /// Held for all of a turn, and so while a disk takes its time.
+  private struct Turns: Sendable {
     /// Nil where nothing is to be kept.
     var files: FlowFiles?
     var loss = Loss(records: 0, packets: 0, goesOn: false)
-    var lastTurn = kernel_monotonic()
+    var last = kernel_monotonic()
     /// Is called with the kind and the details of an event.
     var notify: @Sendable (String, [String: String]) -> Void = { _, _ in }
   }
-  private let state: Mutex<State>
+  private let turns: Mutex<Turns>
+  /// Held for moments alone: whoever starts a slice waits for it.
+  private let senders: Mutex<FlowSenders>
   private let classifier: Classifier
 
   init(
     layout: NodeLayout, terms: FlowTerms, classifier: Classifier
   ) throws(SliceError) {
     self.classifier = classifier
-    state = Mutex(
-      try reporting("open the flow audit") { () throws(SystemError) in
-        if terms.days == 0 { try Files.removeTree(layout.flows) }
-        return State(
-          senders: try FlowSenders(path: layout.flowSenders),
-          files: terms.days == 0
-            ? nil : try FlowFiles(directory: layout.flows, terms: terms))
-      })
+    let isKept = terms.days > 0
+    let (files, known) = try reporting("open the flow audit") { () throws(SystemError) in
+      if !isKept { try Files.removeTree(layout.flows) }
+      return (
+        isKept ? try FlowFiles(directory: layout.flows, terms: terms) : nil,
+        try FlowSenders(path: layout.flowSenders)
+      )
+    }
+    turns = Mutex(Turns(files: files))
+    senders = Mutex(known)
   }
 
   /// Takes turns on a thread of its own, for the life of this process.
@@ -49,13 +53,13 @@ public final class FlowAudit: Sendable {
   /// - Parameter notify: is called, on any thread, with the kind and the details of an event. It must not
   ///   ask this audit.
   func start(_ notify: @escaping @Sendable (String, [String: String]) -> Void) throws(SliceError) {
-    state.withLock { $0.notify = notify }
+    turns.withLock { $0.notify = notify }
     try reporting("start a thread") { () throws(SystemError) in
       try SystemThread.start(name: "flow-audit", stackSize: 256 << 10) { [self] in
         // Both maps, of which an earlier supervisor may have left either.
-        state.withLock { collect(&$0) }
+        turns.withLock { collect(&$0) }
         while true {
-          state.withLock { collect(&$0) }
+          turns.withLock { collect(&$0) }
           kernel_sleep(Self.interval)
         }
       }
@@ -68,18 +72,18 @@ public final class FlowAudit: Sendable {
   func admit(link index: UInt32, _ record: SliceRecord) throws(SliceError) {
     let sender = FlowSender(
       slice: record.name, number: record.number, owner: record.owner, ownerName: record.ownerName)
-    try state.withLock { (state) throws(SliceError) in
+    try senders.withLock { (senders) throws(SliceError) in
       try reporting("note whose link \(index) is") { () throws(SystemError) in
-        try state.senders.admit(index, sender)
+        try senders.admit(index, sender)
       }
     }
   }
 
-  func dismiss(link index: UInt32) { state.withLock { $0.senders.dismiss(index) } }
+  func dismiss(link index: UInt32) { senders.withLock { $0.dismiss(index) } }
 
   // MARK: - Turns
 
-  private func collect(_ state: inout State) {
+  private func collect(_ turns: inout Turns) {
     let now = kernel_monotonic()
     let offset = Clock.now - now
     func milliseconds(_ monotonic: UInt64) -> UInt64 { (monotonic + offset) / 1_000_000 }
@@ -88,20 +92,21 @@ public final class FlowAudit: Sendable {
     var rests: [(link: UInt32, packets: UInt64, bytes: UInt64)] = []
     do {
       try classifier.takeDepartures { departure in
+        // Was made known before anything could be counted under it.
         let link = departure.link
+        let known = senders.withLock { $0.links[link] }
         var record = FlowRecord(
           first: milliseconds(departure.first), last: milliseconds(departure.last),
-          sender: state.senders.links[link]?.sender ?? Self.unknown, address: nil, ports: nil,
+          sender: known?.sender ?? Self.unknown, address: nil, ports: nil,
           packets: departure.packets, bytes: departure.bytes)
         switch departure.detail {
         case .full(let address, let ports): (record.address, record.ports) = (address, ports)
         case .address(let address): record.address = address
         case .rest:
-          let more = state.senders.difference(
-            link, packets: departure.packets, bytes: departure.bytes)
-          guard more.packets > 0 else { return }
-          (record.packets, record.bytes) = more
-          record.first = milliseconds(state.lastTurn)
+          let more = known?.since(packets: departure.packets, bytes: departure.bytes)
+          if let more { (record.packets, record.bytes) = more }
+          guard record.packets > 0 else { return }
+          record.first = milliseconds(turns.last)
           rests.append((link, departure.packets, departure.bytes))
         }
         records[link, default: []].append(record)
@@ -110,24 +115,28 @@ public final class FlowAudit: Sendable {
       // What was not taken comes with the next turn.
       return
     }
-    state.lastTurn = now
+    turns.last = now
     var kept: [FlowRecord] = []
-    for (link, list) in records { kept += state.senders.spend(link, list) }
-    write(kept, &state)
+    for (link, list) in records { kept += senders.withLock { $0.spend(link, list) } }
+    write(kept, &turns)
     // Of what follows nothing can fail but for want of memory or of room on a tmpfs; then what was
     // counted by the slice alone may show twice, after the next start.
-    for rest in rests {
-      try? state.senders.settle(rest.link, packets: rest.packets, bytes: rest.bytes)
+    let gone = senders.withLock { senders in
+      for rest in rests where senders.links[rest.link] != nil {
+        try? senders.settle(rest.link, packets: rest.packets, bytes: rest.bytes)
+      }
+      return (try? senders.forget()) ?? []
     }
-    for link in (try? state.senders.forget()) ?? [] { try? classifier.forgetDepartures(link) }
+    let nobodys = rests.map(\.link).filter { link in senders.withLock { $0.links[link] == nil } }
+    for link in gone + nobodys { try? classifier.forgetDepartures(link) }
   }
 
   /// Of a link that nobody has told of.
   private static let unknown = FlowSender(slice: "?", number: 0, owner: 0, ownerName: "?")
 
-  private func write(_ records: [FlowRecord], _ state: inout State) {
-    guard var files = state.files else { return }
-    defer { state.files = files }
+  private func write(_ records: [FlowRecord], _ turns: inout Turns) {
+    guard var files = turns.files else { return }
+    defer { turns.files = files }
     do throws(SystemError) {
       var lines: [UInt8] = []
       for record in records {
@@ -137,13 +146,13 @@ public final class FlowAudit: Sendable {
       try files.rotate(before: lines.count)
       guard !lines.isEmpty else { return }
       try files.append(lines)
-      if state.loss.goesOn { state.notify("flows-kept", ["lost": "\(state.loss.records)"]) }
-      state.loss.goesOn = false
+      if turns.loss.goesOn { turns.notify("flows-kept", ["lost": "\(turns.loss.records)"]) }
+      turns.loss.goesOn = false
     } catch {
-      if !state.loss.goesOn { state.notify("flows-lost", ["reason": "\(error)"]) }
-      state.loss.records += UInt64(records.count)
-      state.loss.packets += records.reduce(0) { $0 + $1.packets }
-      state.loss.goesOn = true
+      if !turns.loss.goesOn { turns.notify("flows-lost", ["reason": "\(error)"]) }
+      turns.loss.records += UInt64(records.count)
+      turns.loss.packets += records.reduce(0) { $0 + $1.packets }
+      turns.loss.goesOn = true
     }
   }
 
@@ -161,12 +170,12 @@ public final class FlowAudit: Sendable {
   public func search(
     _ filter: FlowFilter, _ body: ([FlowRecord]) throws -> Void
   ) throws -> Summary {
-    let (readers, loss) = try state.withLock { (state) throws(SliceError) in
-      collect(&state)
+    let (readers, loss) = try turns.withLock { (turns) throws(SliceError) in
+      collect(&turns)
       let readers = try reporting("open the flow audit's files") { () throws(SystemError) in
-        try state.files?.open(since: filter.since) ?? []
+        try turns.files?.open(since: filter.since) ?? []
       }
-      return (readers, state.loss)
+      return (readers, turns.loss)
     }
     var summary = Summary(loss: loss)
     for reader in readers {

@@ -18,6 +18,12 @@ struct FlowSenders: Sendable {
     /// How often was taken what it has sent since it has gone.
     var turnsSinceItWent: Int?
     var budget = FlowBudget()
+
+    /// How much more these figures are than what is on record; all of them where they began anew.
+    func since(packets: UInt64, bytes: UInt64) -> (packets: UInt64, bytes: UInt64) {
+      guard packets >= self.packets, bytes >= self.bytes else { return (packets, bytes) }
+      return (packets - self.packets, bytes - self.bytes)
+    }
   }
 
   private(set) var links: [UInt32: Link] = [:]
@@ -63,16 +69,6 @@ struct FlowSenders: Sendable {
   }
 
   mutating func dismiss(_ index: UInt32) { links[index]?.turnsSinceItWent = 0 }
-
-  /// What a link has sent since it was asked last, of what is counted from its beginning.
-  mutating func difference(
-    _ index: UInt32, packets: UInt64, bytes: UInt64
-  ) -> (packets: UInt64, bytes: UInt64) {
-    guard let link = links[index], packets >= link.packets, bytes >= link.bytes else {
-      return (packets, bytes)
-    }
-    return (packets - link.packets, bytes - link.bytes)
-  }
 
   /// Notes that all up to these figures is on record.
   mutating func settle(_ index: UInt32, packets: UInt64, bytes: UInt64) throws(SystemError) {
