@@ -158,6 +158,12 @@ import Testing
         let counted = after[reason, default: 0] - before[reason, default: 0]
         #expect(counted * 2 >= sent, "\(reason): \(counted) counted of \(sent)")
       }
+      let told = try #require(try node.json("shares", "attacker").array?.first)["net"]
+      let reasons = (told["drops"].array ?? []).filter { $0["direction"].string == "sent" }
+      #expect(Set(reasons.compactMap { $0["reason"].string }).isSuperset(of: forged.keys))
+      let sum = reasons.reduce(0) { $0 + ($1["packets"].integer ?? 0) }
+      #expect(told["sentDroppedPackets"].integer == sum)
+      #expect(told["droppedPackets"].integer ?? 0 >= sum)
       let owned = try attack.run("allowed")
       #expect(try attack.passed() * 2 >= owned["pass"] ?? 0, "what is its own passes")
 
