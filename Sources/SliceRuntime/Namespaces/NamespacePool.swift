@@ -1,3 +1,4 @@
+import CKernel
 import Descriptor
 import Glibc
 import SliceKernel
@@ -15,15 +16,14 @@ final class NamespacePool: Sendable {
   private let numbers: Numbers
   private let reaper: LinkReaper
   private let ready = Mutex<[Int: SliceNamespaces]>([:])
-  private let alarm = Alarm()
   /// Slices that are being made.
   private let creations = Atomic<Int>(0)
 
   /// How long the filling waits for a moment when no slice is being made; then it goes on all the same,
   /// milliseconds.
   private static let patience = 20
-  /// After a failure, nanoseconds. Whoever makes a slice meanwhile is told the reason.
-  private static let pause: UInt64 = 10_000_000_000
+  /// After a failure, seconds. Whoever makes a slice meanwhile is told the reason.
+  private static let pause: UInt32 = 10
 
   init(size: Int, maker: NamespaceMaker, numbers: Numbers, reaper: LinkReaper) {
     self.size = size
@@ -38,7 +38,8 @@ final class NamespacePool: Sendable {
       try SystemThread.start(name: "namespace-pool", stackSize: 256 << 10) { [self] in
         while true {
           fill()
-          alarm.sleep(nanoseconds: .max / 4)
+          // One was taken, or a number is free that was missing.
+          numbers.freed.sleep(nanoseconds: .max / 4)
         }
       }
     }
@@ -49,7 +50,7 @@ final class NamespacePool: Sendable {
     let taken = ready.withLock { ready in
       ready.keys.min().map { ($0, ready.removeValue(forKey: $0)!) }
     }
-    if taken != nil { alarm.ring() }
+    if taken != nil { numbers.freed.ring() }
     return taken
   }
 
@@ -80,7 +81,7 @@ final class NamespacePool: Sendable {
         reaper.release(number)
       } catch {
         numbers.release(number)
-        alarm.sleep(nanoseconds: Self.pause)
+        kernel_sleep(Self.pause)
       }
     }
   }

@@ -6,6 +6,8 @@ final class Numbers: Sendable {
   let capacity: Int
   /// A bit for each number, set where it is taken.
   private let taken: Mutex<[UInt64]>
+  /// Rung when one becomes free.
+  let freed = Alarm()
 
   init(capacity: Int) {
     self.capacity = capacity
@@ -34,5 +36,6 @@ final class Numbers: Sendable {
   func release(_ number: Int) {
     guard number < capacity else { return }
     taken.withLock { $0[number / 64] &= ~(1 << UInt64(number % 64)) }
+    freed.ring()
   }
 }
