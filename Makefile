@@ -47,7 +47,7 @@ SWIFT_RELEASE := swift build -c release --disable-local-rpath -Xswiftc -static-e
 
 ## make build: release binaries in build/bin, the default
 .PHONY: build swift-build
-build: deps $(BIN)/slice-init $(BIN)/slice-unpack $(BIN)/busybox $(BIN)/classifier.bpf.o swift-build
+build: deps $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-unpack $(BIN)/busybox $(BIN)/classifier.bpf.o swift-build
 
 swift-build: | deps $(BIN)
 	$(SWIFT_RELEASE) --product slicectl
@@ -61,12 +61,19 @@ $(BIN):
 # the slice that it is PID 1 of.
 INIT_SOURCES := $(wildcard CShims/init/*.c)
 MUSL := /usr/lib/$(shell uname -m)-linux-musl
+# The kernel's headers, which musl has none of, come behind its own.
+MUSL_CC := musl-gcc -std=gnu11 -Os -fPIE -Wall -Wextra -Werror -Wshadow -Wconversion \
+  -Wno-sign-conversion -fstack-protector-strong -fno-asynchronous-unwind-tables \
+  -ffunction-sections -fdata-sections -ICShims/protocol -idirafter /usr/include \
+  -idirafter /usr/include/$(shell uname -m)-linux-gnu -static -nostartfiles \
+  -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,--gc-sections,-s
 $(BIN)/slice-init: $(INIT_SOURCES) $(wildcard CShims/init/*.h CShims/protocol/*.h) | deps $(BIN)
-	musl-gcc -std=gnu11 -Os -fPIE -Wall -Wextra -Werror -Wshadow -Wconversion \
-	  -Wno-sign-conversion -fstack-protector-strong -fno-asynchronous-unwind-tables \
-	  -ffunction-sections -fdata-sections -ICShims/protocol -static -nostartfiles \
-	  -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,--gc-sections,-s \
-	  $(MUSL)/rcrt1.o $(MUSL)/crti.o $(INIT_SOURCES) $(MUSL)/crtn.o -o $@
+	$(MUSL_CC) $(MUSL)/rcrt1.o $(MUSL)/crti.o $(INIT_SOURCES) $(MUSL)/crtn.o -o $@
+	@chmod 711 $@
+
+BROKER_SOURCES := $(wildcard CShims/broker/*.c)
+$(BIN)/slice-broker: $(BROKER_SOURCES) $(wildcard CShims/broker/*.h CShims/protocol/*.h) | deps $(BIN)
+	$(MUSL_CC) $(MUSL)/rcrt1.o $(MUSL)/crti.o $(BROKER_SOURCES) $(MUSL)/crtn.o -o $@
 	@chmod 711 $@
 
 $(BIN)/slice-unpack: $(wildcard CShims/unpack/*.c CShims/unpack/*.h) CShims/unpack/Makefile | deps $(BIN)
@@ -105,11 +112,11 @@ doctor: build
 
 ## make lint: format of the Swift sources, warnings of the C sources, manual pages, scripts
 .PHONY: lint
-LINTED_C := $(filter-out CShims/init/% CShims/unpack/% %.bpf.c,$(wildcard CShims/*/*.c))
+LINTED_C := $(filter-out CShims/init/% CShims/broker/% CShims/unpack/% %.bpf.c,$(wildcard CShims/*/*.c))
 lint: deps
 	$(call install_packages,$(LINT_PACKAGES))
 	swift format lint --strict --recursive Package.swift Sources Tests
-	@# slice-init and slice-unpack are built with these warnings, SwiftPM's targets are not.
+	@# The programs are built with these warnings, SwiftPM's targets are not.
 	@for file in $(LINTED_C); do \
 	  gcc -std=gnu11 -fsyntax-only -Wall -Wextra -Werror -I/usr/include/libnl3 \
 	    -I$${file%/*}/include -ICShims/protocol $$file || exit 1; done

@@ -24,6 +24,8 @@ enum slice_stage {
     SLICE_STAGE_INIT_TERMINAL = 21, // becoming the terminal's session leader
     SLICE_STAGE_INIT_FORK = 22,     // starting the service's process
     SLICE_STAGE_INIT_EXEC = 23,     // ENOENT: not found (127); EACCES, ENOEXEC: not executable (126)
+    // slice-broker, before it answers anything.
+    SLICE_STAGE_BROKER = 32,
 };
 
 struct slice_report {

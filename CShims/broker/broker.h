@@ -1,0 +1,26 @@
+// What the parts of the broker share.
+#ifndef SLICE_BROKER_H
+#define SLICE_BROKER_H
+
+#include <stdbool.h>
+
+#include "slice_raw.h"
+
+struct events {
+    int64_t second; // of the monotonic clock, in which `told` were sent
+    unsigned told;
+    uint32_t untold;
+};
+
+// Descriptors are open for the life of the process.
+struct broker {
+    int listener;        // of the slice's seccomp filter
+    int control;         // listening socket
+    int client;          // -1: none
+    int process_files;   // directory: a proc file system of the slice's PID namespace
+    int rings;           // rings_watch()
+    struct slice_raw_state *state; // shared, outlives this process
+    struct events events;
+};
+
+#endif

@@ -1,0 +1,157 @@
+// slice-broker: gives a slice the raw sockets that its grants allow.
+//
+//   slice-broker --report FD --listener FD --control FD --processes DIRFD --state FD
+//
+// A slice has no CAP_NET_RAW. Its seccomp filter asks this process whenever a program of it opens a
+// raw or packet socket, or sets a filter or a ring; the broker opens the socket, with a filter of the
+// grants, and puts it into the program's descriptor table. After that nobody stands between the
+// program and its packets.
+//
+// Where it has to be started:
+//   - in the network namespace of the slice: the sockets belong to it;
+//   - in a cgroup of the slice: their memory counts there;
+//   - in the PID namespace of the slice: what it may look into is then the slice alone;
+//   - as the user who owns the slice's user namespace, which is who made it (user_namespaces(7)):
+//     so it may read the slice's processes, and no other's, without any capability for that;
+//   - with an empty root directory, and CAP_NET_RAW and CAP_SETPCAP of the initial user namespace.
+// It gives up the rest itself (confine.c).
+//
+//   report     write end of a pipe: end of file says that it works; else one struct slice_report
+//   listener   of the slice's filter (seccomp_unotify(2)). Somebody else must hold it too, else the
+//              calls of a slice whose broker was killed fail with ENOSYS for good
+//   control    listening SOCK_SEQPACKET socket (slice_raw.h)
+//   processes  directory: a proc file system of the slice's PID namespace
+//   state      a file of one struct slice_raw_state, on tmpfs, the same for the next broker
+//
+// Ends with 0 when the slice has no process left that could ask.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "confine.h"
+#include "control.h"
+#include "rings.h"
+#include "serve.h"
+#include "slice_report.h"
+
+struct options {
+    int report, listener, control, processes, state;
+};
+
+// 0, or -1 with errno. report is set as soon as it is known.
+static int parse(char **argv, struct options *options)
+{
+    const struct {
+        const char *name;
+        int *value;
+    } known[] = {
+        {"--report", &options->report},       {"--listener", &options->listener},
+        {"--control", &options->control},     {"--processes", &options->processes},
+        {"--state", &options->state},
+    };
+    enum { KNOWN = sizeof known / sizeof known[0] };
+    for (char **word = argv + 1; *word != NULL; word += 2) {
+        unsigned i = 0;
+        while (i < KNOWN && strcmp(*word, known[i].name) != 0)
+            i++;
+        if (i == KNOWN || word[1] == NULL)
+            goto invalid;
+        char *end;
+        const long number = strtol(word[1], &end, 10);
+        if (*word[1] == '\0' || *end != '\0' || number < 3 || number > 1 << 20)
+            goto invalid;
+        if (fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
+            return -1;
+        *known[i].value = (int)number;
+    }
+    for (unsigned i = 0; i < KNOWN; i++)
+        if (*known[i].value < 0)
+            goto invalid;
+    return 0;
+invalid:
+    errno = EINVAL;
+    return -1;
+}
+
+static int map_state(int file, struct slice_raw_state **state)
+{
+    struct stat status;
+    if (fstat(file, &status) < 0)
+        return -1;
+    if (!S_ISREG(status.st_mode) || status.st_size != sizeof **state) {
+        errno = EINVAL;
+        return -1;
+    }
+    void *mapped = mmap(NULL, sizeof **state, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (mapped == MAP_FAILED)
+        return -1;
+    *state = mapped;
+    return 0;
+}
+
+static int prepare(const struct options *options, struct broker *broker)
+{
+    *broker = (struct broker){.listener = options->listener,
+                              .control = options->control,
+                              .client = -1,
+                              .process_files = options->processes};
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || serve_prepare(options->listener) < 0 ||
+        map_state(options->state, &broker->state) < 0)
+        return -1;
+    broker->rings = rings_watch();
+    if (broker->rings < 0)
+        return -1;
+    const int flags = fcntl(options->control, F_GETFL);
+    if (flags < 0 || fcntl(options->control, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -1;
+    return confine();
+}
+
+// Until the slice has ended. Returns the exit status.
+static int work(struct broker *broker)
+{
+    serve_recover(broker);
+    for (;;) {
+        struct pollfd entries[] = {
+            // POLLHUP comes in any case.
+            {.fd = broker->listener, .events = broker->state->granted != 0 ? POLLIN : 0},
+            {.fd = broker->control, .events = POLLIN},
+            {.fd = broker->client, .events = POLLIN},
+        };
+        if (poll(entries, 3, -1) < 0) {
+            if (errno == EINTR)
+                continue;
+            return 1;
+        }
+        if ((entries[0].revents & POLLIN) != 0 && serve(broker) < 0)
+            return 1;
+        if ((entries[0].revents & (POLLIN | POLLHUP)) == POLLHUP)
+            return 0;
+        if (entries[2].revents != 0)
+            control_read(broker);
+        if (entries[1].revents != 0)
+            control_accept(broker);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    struct options options = {-1, -1, -1, -1, -1};
+    static struct broker broker;
+    if (parse(argv, &options) < 0 || prepare(&options, &broker) < 0) {
+        const struct slice_report report = {.stage = SLICE_STAGE_BROKER, .error = errno};
+        if (options.report >= 0)
+            (void)!write(options.report, &report, sizeof report);
+        return 125;
+    }
+    close(options.report);
+    return work(&broker);
+}

@@ -1,0 +1,18 @@
+// Answers the slice's system calls.
+#ifndef SLICE_BROKER_SERVE_H
+#define SLICE_BROKER_SERVE_H
+
+#include "broker.h"
+
+// Whether this is a listener, and this kernel's notifications are as this program knows them.
+// 0, or -1 with errno.
+int serve_prepare(int listener);
+
+// Fails the call that an earlier broker was answering when it was killed: nobody else could. Its
+// thread would wait for ever.
+void serve_recover(struct broker *broker);
+
+// Answers one call, where there is one. 0, or -1 with errno where the listener is of no use any more.
+int serve(struct broker *broker);
+
+#endif

@@ -1,0 +1,90 @@
+// What a slice may do with raw sockets, and how slice-broker is told.
+//
+// The control socket is a listening SOCK_SEQPACKET socket. One client is served, the newest. It
+// sends `struct slice_raw_command`; each is answered by one `struct slice_raw_answer`. Between
+// answers come `struct slice_raw_event`s. All begin with their kind, and have different lengths.
+#ifndef SLICE_RAW_H
+#define SLICE_RAW_H
+
+#include <stdint.h>
+
+#define SLICE_RAW_RANGES 16
+#define SLICE_RAW_ETHERTYPES 16
+
+// Bits of struct slice_raw_grants.flags.
+enum slice_raw_flag {
+    SLICE_RAW_SNIFF = 1, // packet sockets that receive every frame of the slice's own links
+};
+
+// Both ends belong to it; first <= last.
+struct slice_raw_range {
+    uint16_t first, last;
+};
+
+// All zeroes: nothing is granted. Numbers are in the machine's byte order.
+struct slice_raw_grants {
+    uint32_t flags; // enum slice_raw_flag
+    uint16_t udp_count, tcp_count; // at most SLICE_RAW_RANGES each
+    struct slice_raw_range udp[SLICE_RAW_RANGES]; // the slice's own ports
+    struct slice_raw_range tcp[SLICE_RAW_RANGES];
+    uint16_t ethertype_count; // at most SLICE_RAW_ETHERTYPES
+    uint16_t ethertypes[SLICE_RAW_ETHERTYPES]; // 0x0600 or more
+    uint16_t reserved[3]; // 0
+    // A bit for each protocol number, whole, whatever ports it has: protocol n is bit n % 64 of word
+    // n / 64. `icmp` is 1 of IPv4, `icmp6` 58 of IPv6. Bit 255 means nothing (IPPROTO_RAW).
+    uint64_t ipv4[4], ipv6[4];
+    // The most that all packet rings of the slice may take together, in bytes.
+    uint64_t ring_bytes;
+};
+
+enum slice_raw_command_kind {
+    // Replaces the grants. Sockets that the earlier ones allowed and these don't are taken out of
+    // use: they receive nothing more, for good. Until the first of these nothing is answered.
+    // Where something is taken away the slice's processes should be frozen meanwhile (not the
+    // broker), else one that hands a socket round fast enough makes it EBUSY.
+    SLICE_RAW_GRANT = 1,
+};
+
+struct slice_raw_command {
+    uint32_t kind; // enum slice_raw_command_kind
+    uint32_t reserved; // 0
+    struct slice_raw_grants grants;
+};
+
+// The kinds of what the broker sends.
+enum slice_raw_told {
+    SLICE_RAW_ANSWER = 1,
+    SLICE_RAW_EVENT = 2,
+};
+
+struct slice_raw_answer {
+    uint32_t kind; // SLICE_RAW_ANSWER
+    // 0: done, and every socket that had to go is out of use. EINVAL: not a command; nothing was
+    // changed. EBUSY: the grants are in force for new sockets, but `hidden` open ones could not be
+    // found in any process: the slice's processes must be ended. Any other errno: the same, without
+    // a number.
+    int32_t error;
+    uint32_t closed; // sockets that were taken out of use
+    uint32_t hidden;
+};
+
+// A call that was refused for want of a grant. Told at most SLICE_RAW_EVENTS times a second.
+struct slice_raw_event {
+    uint32_t kind; // SLICE_RAW_EVENT
+    int32_t pid;   // thread id in the slice
+    int32_t domain, type, protocol; // of socket(2), protocol of AF_PACKET as an ethertype
+    uint32_t untold; // refusals since the last event that were not told
+};
+
+#define SLICE_RAW_EVENTS 10
+
+// A file of this size, shared by the brokers that a slice has one after another: what one of them
+// must know when the one before it was killed. All zeroes at first. Only brokers write it.
+struct slice_raw_state {
+    uint64_t serving; // id of the notification that is being answered, 0: none
+    uint32_t unsettled; // not 0: there may be sockets in use that no grant has allowed of late
+    uint32_t granted; // not 0: `grants` hold
+    struct slice_raw_grants grants;
+};
+
+#endif
