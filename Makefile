@@ -47,7 +47,8 @@ SWIFT_RELEASE := swift build -c release --disable-local-rpath -Xswiftc -static-e
 
 ## make build: release binaries in build/bin, the default
 .PHONY: build swift-build
-build: deps $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-unpack $(BIN)/busybox $(BIN)/classifier.bpf.o swift-build
+build: deps $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-unpack $(BIN)/busybox $(BIN)/classifier.bpf.o \
+  $(BIN)/raw.bpf.o swift-build
 
 swift-build: | deps $(BIN)
 	$(SWIFT_RELEASE) --product slicectl
@@ -89,6 +90,9 @@ BPF_FLAGS := --target=bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror \
   -idirafter /usr/include/$(shell uname -m)-linux-gnu
 $(BIN)/classifier.bpf.o: CShims/classifier/classifier.bpf.c $(wildcard CShims/classifier/*.h) | deps $(BIN)
 	$(BPF_CLANG) $(BPF_FLAGS) -c $< -o $@
+
+$(BIN)/raw.bpf.o: CShims/raw/raw.bpf.c CShims/classifier/packet.h CShims/protocol/slice_raw.h | deps $(BIN)
+	$(BPF_CLANG) $(BPF_FLAGS) -ffreestanding -c $< -o $@
 
 ## make clean: removes everything built
 .PHONY: clean

@@ -12,9 +12,14 @@ struct events {
     uint32_t untold;
 };
 
-// Descriptors are open for the life of the process.
+// Of seccomp filters: one for the slice's first process and its descendants, one for each command
+// that entered the slice from outside.
+#define LISTENERS 256
+
+// Descriptors are open for the life of the process, but those of listeners beyond the first.
 struct broker {
-    int listener;        // of the slice's seccomp filter
+    int listeners[LISTENERS];
+    unsigned listener_count;
     int control;         // listening socket
     int client;          // -1: none
     int process_files;   // directory: a proc file system of the slice's PID namespace

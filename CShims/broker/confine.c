@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker.h"
+
 // All calls that may be made. What is missing here is as telling: no clone, execve or mmap with
 // which a flaw could become a program, no connect, no kill, no write into another process.
 static const uint32_t calls[] = {
@@ -24,7 +26,7 @@ static const uint32_t calls[] = {
     SYS_process_vm_readv, SYS_pidfd_open, SYS_pidfd_getfd, SYS_openat, SYS_read, SYS_getdents64,
     SYS_fstat, SYS_newfstatat,
     // the supervisor
-    SYS_accept4, SYS_sendto,
+    SYS_accept4, SYS_recvmsg, SYS_sendto,
     // itself
     SYS_clock_gettime, SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit_group,
 };
@@ -68,8 +70,8 @@ static int drop_capabilities(void)
 
 int confine(void)
 {
-    // The few that it has open, one for a socket, one for a thread, and a little room.
-    const struct rlimit files = {.rlim_cur = 32, .rlim_max = 32}, none = {0};
+    // The listeners, the few that it has open beside them, one for a socket, one for a thread.
+    const struct rlimit files = {.rlim_cur = LISTENERS + 32, .rlim_max = LISTENERS + 32}, none = {0};
     if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_FSIZE, &none) < 0)
         return -1;

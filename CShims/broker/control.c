@@ -2,11 +2,13 @@
 #include "control.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "grants.h"
+#include "serve.h"
 #include "sweep.h"
 
 static void drop(struct broker *broker)
@@ -38,8 +40,21 @@ static bool keeps_after(const struct socket_kind *kind, const void *context)
            grants_keep(change->now, change->earlier, kind->class, kind->domain, kind->protocol);
 }
 
-// Whatever this is interrupted by, `unsettled` says to the next broker, or the next command, that no
-// open socket can be trusted to be one that the grants allow.
+// What is read by others at any time is written in this order. `unsettled` keeps raw sockets from
+// sending, and says to the next command, of this broker or another, that no open socket can be trusted
+// to be one that the grants allow.
+static void replace(struct slice_raw_state *state, const struct slice_raw_grants *grants)
+{
+    __atomic_store_n(&state->unsettled, 1, __ATOMIC_SEQ_CST);
+    state->grants = *grants;
+    __atomic_store_n(&state->granted, 1, __ATOMIC_SEQ_CST);
+}
+
+static void settle(struct slice_raw_state *state)
+{
+    __atomic_store_n(&state->unsettled, 0, __ATOMIC_SEQ_CST);
+}
+
 static void grant(struct broker *broker, const struct slice_raw_grants *grants,
                   struct slice_raw_answer *answer)
 {
@@ -47,32 +62,67 @@ static void grant(struct broker *broker, const struct slice_raw_grants *grants,
     const struct slice_raw_grants earlier = state->grants;
     const bool settled = state->unsettled == 0;
     if (settled && grants_widen(grants, &earlier)) {
-        state->unsettled = 1;
-        state->grants = *grants;
-        state->granted = 1;
-        state->unsettled = 0;
+        replace(state, grants);
+        settle(state);
         return;
     }
     const struct change change = {.earlier = settled ? &earlier : NULL, .now = grants};
-    state->unsettled = 1;
-    state->grants = *grants;
-    state->granted = 1;
+    replace(state, grants);
     struct sweep_result found = {0};
     if (sweep(broker->process_files, keeps_after, &change, &found) < 0)
         answer->error = errno;
     else if (found.hidden > 0)
         answer->error = EBUSY;
     else
-        state->unsettled = 0;
+        settle(state);
     answer->closed = found.closed;
     answer->hidden = found.hidden;
+}
+
+// Receives one message; `descriptor` is what came beside it, -1: nothing. There is room for one, and
+// the kernel closes the others (unix(7)). Returns the message's own length, so that a longer one is seen to be wrong.
+static ssize_t receive(int client, struct slice_raw_command *command, int *descriptor)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } beside;
+    struct iovec text = {.iov_base = command, .iov_len = sizeof *command};
+    struct msghdr message = {.msg_iov = &text,
+                             .msg_iovlen = 1,
+                             .msg_control = &beside,
+                             .msg_controllen = CMSG_LEN(sizeof(int))};
+    *descriptor = -1;
+    ssize_t length = recvmsg(client, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = length < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof *descriptor))
+        memcpy(descriptor, CMSG_DATA(header), sizeof *descriptor);
+    return length;
+}
+
+// Carries a command out. `descriptor` is the broker's from here on.
+static void obey(struct broker *broker, const struct slice_raw_command *command, int descriptor,
+                 struct slice_raw_answer *answer)
+{
+    answer->error = EINVAL;
+    if (command->kind == SLICE_RAW_LISTEN && descriptor >= 0) {
+        answer->error = serve_add(broker, descriptor) < 0 ? errno : 0;
+        if (answer->error == 0)
+            return;
+    } else if (command->kind == SLICE_RAW_GRANT && descriptor < 0 && grants_valid(&command->grants)) {
+        answer->error = 0;
+        grant(broker, &command->grants, answer);
+    }
+    if (descriptor >= 0)
+        close(descriptor);
 }
 
 void control_read(struct broker *broker)
 {
     struct slice_raw_command command;
-    // MSG_TRUNC: the message's own length, so that a longer one is seen to be wrong.
-    ssize_t length = recv(broker->client, &command, sizeof command, MSG_DONTWAIT | MSG_TRUNC);
+    int descriptor;
+    ssize_t length = receive(broker->client, &command, &descriptor);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (length <= 0) {
@@ -80,11 +130,9 @@ void control_read(struct broker *broker)
         return;
     }
     struct slice_raw_answer answer = {.kind = SLICE_RAW_ANSWER};
-    if (length == sizeof command && command.kind == SLICE_RAW_GRANT && command.reserved == 0 &&
-        grants_valid(&command.grants))
-        grant(broker, &command.grants, &answer);
-    else
-        answer.error = EINVAL;
+    if (length != sizeof command || command.reserved != 0)
+        command.kind = 0;
+    obey(broker, &command, descriptor, &answer);
     if (send(broker->client, &answer, sizeof answer, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         drop(broker);
 }

@@ -7,8 +7,7 @@
 
 #include "slice_raw.h"
 
-// By what a socket was allowed. It is kept in the socket's mark (SO_MARK), which only CAP_NET_RAW
-// can change, so that a socket says for itself what it is, whoever holds it.
+// By what a socket was allowed: the lower half of its mark (slice_raw.h).
 enum raw_class {
     CLASS_NONE = 0,
     CLASS_PROTOCOL,  // an IP protocol, whole
@@ -18,10 +17,6 @@ enum raw_class {
     CLASS_SNIFF,     // a packet socket that receives every frame
     CLASS_ETHERTYPES // a packet socket for the ethertypes granted
 };
-
-// The mark of a socket of this class; the upper half tells it from a mark of anybody else's.
-#define MARK_TAG 0x51ce0000u
-#define MARK_MASK 0xffff0000u
 
 // Whether the grants are well formed: counts, ranges, reserved fields.
 bool grants_valid(const struct slice_raw_grants *grants);

@@ -17,16 +17,19 @@
 // It gives up the rest itself (confine.c).
 //
 //   report     write end of a pipe: end of file says that it works; else one struct slice_report
-//   listener   of the slice's filter (seccomp_unotify(2)). Somebody else must hold it too, else the
-//              calls of a slice whose broker was killed fail with ENOSYS for good
+//   listener   of the slice's filter (seccomp_unotify(2)); those of later filters come by the
+//              control socket. Who else holds it has the calls of a slice whose broker was killed
+//              wait for the next one; else they fail with ENOSYS
 //   control    listening SOCK_SEQPACKET socket (slice_raw.h)
 //   processes  directory: a proc file system of the slice's PID namespace
-//   state      a file of one struct slice_raw_state, on tmpfs, the same for the next broker
+//   state      the BPF map of the slice's raw.bpf.c (struct slice_raw_state), the same for the next
+//              broker
 //
 // Ends with 0 when the slice has no process left that could ask.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,7 +88,9 @@ static int map_state(int file, struct slice_raw_state **state)
     struct stat status;
     if (fstat(file, &status) < 0)
         return -1;
-    if (!S_ISREG(status.st_mode) || status.st_size != sizeof **state) {
+    // A map's file has no type (anon_inodes). A regular file could become shorter, and reading it end
+    // the process.
+    if ((status.st_mode & S_IFMT) != 0) {
         errno = EINVAL;
         return -1;
     }
@@ -98,12 +103,11 @@ static int map_state(int file, struct slice_raw_state **state)
 
 static int prepare(const struct options *options, struct broker *broker)
 {
-    *broker = (struct broker){.listener = options->listener,
-                              .control = options->control,
+    *broker = (struct broker){.control = options->control,
                               .client = -1,
                               .process_files = options->processes};
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || serve_prepare(options->listener) < 0 ||
-        map_state(options->state, &broker->state) < 0)
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || serve_prepare() < 0 ||
+        serve_add(broker, options->listener) < 0 || map_state(options->state, &broker->state) < 0)
         return -1;
     broker->rings = rings_watch();
     if (broker->rings < 0)
@@ -114,29 +118,46 @@ static int prepare(const struct options *options, struct broker *broker)
     return confine();
 }
 
-// Until the slice has ended. Returns the exit status.
+// One call of each listener that has one, so that none has to wait for another's flood. False where
+// the slice has ended.
+static bool serve_all(struct broker *broker, const struct pollfd *entries)
+{
+    // Backwards: the last takes the place of one that goes.
+    for (unsigned i = broker->listener_count; i-- > 0;) {
+        const short ready = entries[i].revents;
+        const bool useless = (ready & POLLIN) != 0 && serve(broker, broker->listeners[i]) < 0;
+        if (!useless && (ready & (POLLIN | POLLHUP)) != POLLHUP)
+            continue;
+        if (i == 0)
+            return false;
+        close(broker->listeners[i]);
+        broker->listeners[i] = broker->listeners[--broker->listener_count];
+    }
+    return true;
+}
+
+// Until the slice has ended: when nobody is left under the first filter. Returns the exit status.
 static int work(struct broker *broker)
 {
     serve_recover(broker);
     for (;;) {
-        struct pollfd entries[] = {
-            // POLLHUP comes in any case.
-            {.fd = broker->listener, .events = broker->state->granted != 0 ? POLLIN : 0},
-            {.fd = broker->control, .events = POLLIN},
-            {.fd = broker->client, .events = POLLIN},
-        };
-        if (poll(entries, 3, -1) < 0) {
+        struct pollfd entries[2 + LISTENERS];
+        entries[0] = (struct pollfd){.fd = broker->control, .events = POLLIN};
+        entries[1] = (struct pollfd){.fd = broker->client, .events = POLLIN};
+        // POLLHUP comes in any case.
+        const short wanted = broker->state->granted != 0 ? POLLIN : 0;
+        for (unsigned i = 0; i < broker->listener_count; i++)
+            entries[2 + i] = (struct pollfd){.fd = broker->listeners[i], .events = wanted};
+        if (poll(entries, 2 + broker->listener_count, -1) < 0) {
             if (errno == EINTR)
                 continue;
             return 1;
         }
-        if ((entries[0].revents & POLLIN) != 0 && serve(broker) < 0)
-            return 1;
-        if ((entries[0].revents & (POLLIN | POLLHUP)) == POLLHUP)
+        if (!serve_all(broker, entries + 2))
             return 0;
-        if (entries[2].revents != 0)
-            control_read(broker);
         if (entries[1].revents != 0)
+            control_read(broker);
+        if (entries[0].revents != 0)
             control_accept(broker);
     }
 }

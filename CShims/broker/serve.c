@@ -37,18 +37,9 @@ union response {
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1ul
 #endif
 
-int serve_prepare(int listener)
+int serve_prepare(void)
 {
     struct seccomp_notif_sizes sizes;
-    const uint64_t none = 0;
-    // No notification has that number; what is no listener says something else.
-    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &none) == 0 || errno != ENOENT) {
-        errno = EINVAL;
-        return -1;
-    }
-    // The caller and the broker take turns on one processor. Only a matter of speed: older kernels
-    // refuse it.
-    ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
     if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
         return -1;
     if (sizes.seccomp_notif <= LONGEST && sizes.seccomp_notif_resp <= LONGEST &&
@@ -58,9 +49,27 @@ int serve_prepare(int listener)
     return -1;
 }
 
+int serve_add(struct broker *broker, int listener)
+{
+    const uint64_t none = 0;
+    // No notification has that number; what is no listener says something else.
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &none) == 0 || errno != ENOENT) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (broker->listener_count == LISTENERS) {
+        errno = EMFILE;
+        return -1;
+    }
+    // The caller and the broker take turns on one processor. Only a matter of speed: older kernels
+    // refuse it.
+    ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+    broker->listeners[broker->listener_count++] = listener;
+    return 0;
+}
+
 // A target that was killed meanwhile is no error.
-static void respond(const struct broker *broker, uint64_t id, int32_t error, int64_t value,
-                    uint32_t flags)
+static void respond(int listener, uint64_t id, int32_t error, int64_t value, uint32_t flags)
 {
     union response response;
     memset(&response, 0, sizeof response);
@@ -68,7 +77,7 @@ static void respond(const struct broker *broker, uint64_t id, int32_t error, int
     response.answer.error = -error;
     response.answer.val = error == 0 ? value : 0;
     response.answer.flags = flags;
-    ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+    ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
 // ---- socket(2) ---------------------------------------------------------------------------------
@@ -76,22 +85,26 @@ static void respond(const struct broker *broker, uint64_t id, int32_t error, int
 // Gives the socket to the target. Our own is closed before the target can go on: the last close of a
 // packet socket waits for all processors (packet_release(), synchronize_net()), some 8 ms that so
 // fall to who closes it. -1 with errno.
-static int give(const struct broker *broker, uint64_t id, int socket, int type)
+//
+// The queue is emptied last: a processor that was just then receiving, and had seen no filter, has had
+// the time to get done.
+static int give(int listener, uint64_t id, int socket, int type)
 {
     struct seccomp_notif_addfd given = {
         .id = id,
         .srcfd = (uint32_t)socket,
         .newfd_flags = (type & SOCK_CLOEXEC) != 0 ? O_CLOEXEC : 0,
     };
-    int number = ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &given);
+    int number = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &given);
     int error = errno;
+    socket_drain(socket);
     close(socket);
     errno = error;
     return number;
 }
 
 // The arguments are in registers, which the kernel has copied: nothing is read that could change.
-static void answer_socket(struct broker *broker, const struct seccomp_notif *call)
+static void answer_socket(struct broker *broker, int listener, const struct seccomp_notif *call)
 {
     const int domain = (int)call->data.args[0], type = (int)call->data.args[1];
     // A packet socket's is an ethertype in network byte order, of which the kernel reads 16 bits.
@@ -102,15 +115,15 @@ static void answer_socket(struct broker *broker, const struct seccomp_notif *cal
     if (class == CLASS_NONE) {
         // The kernel itself refuses it, with the very error that everybody without CAP_NET_RAW gets.
         // It can do no harm: it is decided by the kernel, not by what was seen here.
-        respond(broker, call->id, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+        respond(listener, call->id, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
         control_tell_refused(broker, (pid_t)call->pid, domain, type, protocol);
         return;
     }
     int given = -1, error = 0;
     int made = socket_open(grants, class, domain, type, protocol);
-    if (made < 0 || (given = give(broker, call->id, made, type)) < 0)
+    if (made < 0 || (given = give(listener, call->id, made, type)) < 0)
         error = errno;
-    respond(broker, call->id, error, given, 0);
+    respond(listener, call->id, error, given, 0);
 }
 
 // ---- setsockopt(2) -----------------------------------------------------------------------------
@@ -120,7 +133,7 @@ struct option_call {
     int socket; // ours
     int level, option;
     uint64_t value; // address in the target
-    uint32_t size;
+    int size;
     struct socket_kind kind;
 };
 
@@ -128,7 +141,7 @@ static int attach_own_filter(const struct broker *broker, const struct option_ca
 {
     static struct sock_filter own[BPF_MAXINSNS];
     struct sock_fprog program;
-    if (call->size != sizeof program) {
+    if (call->size != (int)sizeof program) {
         errno = EINVAL;
         return -1;
     }
@@ -150,7 +163,7 @@ static int attach_own_filter(const struct broker *broker, const struct option_ca
 static int set_number(const struct option_call *call)
 {
     int number;
-    if (call->size < sizeof number) {
+    if (call->size < (int)sizeof number) {
         errno = EINVAL;
         return -1;
     }
@@ -176,11 +189,11 @@ static int set_ring(const struct broker *broker, const struct option_call *call)
 {
     union tpacket_req_u request;
     memset(&request, 0, sizeof request);
-    const size_t size = call->size < sizeof request ? call->size : sizeof request;
-    if (size < sizeof request.req) {
+    if (call->size < (int)sizeof request.req) {
         errno = EINVAL;
         return -1;
     }
+    const size_t asked = (size_t)call->size, size = asked < sizeof request ? asked : sizeof request;
     if (target_read(&call->target, call->value, &request, size) < 0)
         return -1;
     return rings_set(broker->rings, call->socket, call->option, &request, size,
@@ -207,17 +220,17 @@ static int set_option(const struct broker *broker, const struct option_call *cal
     return -1;
 }
 
-static void answer_option(struct broker *broker, const struct seccomp_notif *call)
+static void answer_option(struct broker *broker, int listener, const struct seccomp_notif *call)
 {
     struct option_call option = {
-        .target = {.listener = broker->listener,
+        .target = {.listener = listener,
                    .id = call->id,
                    .thread = (pid_t)call->pid,
                    .process_files = broker->process_files},
         .level = (int)call->data.args[1],
         .option = (int)call->data.args[2],
         .value = call->data.args[3],
-        .size = (uint32_t)call->data.args[4],
+        .size = (int)call->data.args[4],
     };
     int error = 0;
     option.socket = target_descriptor(&option.target, (int)call->data.args[0]);
@@ -226,28 +239,28 @@ static void answer_option(struct broker *broker, const struct seccomp_notif *cal
         error = errno;
     if (option.socket >= 0)
         close(option.socket);
-    respond(broker, call->id, error, 0, 0);
+    respond(listener, call->id, error, 0, 0);
 }
 
 // ---- calls -------------------------------------------------------------------------------------
 
-int serve(struct broker *broker)
+int serve(struct broker *broker, int listener)
 {
     union notification notification;
     memset(&notification, 0, sizeof notification); // the kernel insists
-    if (ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
         return errno == ENOENT || errno == EINTR ? 0 : -1; // ENOENT: its thread was killed
     const struct seccomp_notif *call = &notification.call;
     broker->state->serving = call->id;
     switch (call->data.nr) {
     case SYS_socket:
-        answer_socket(broker, call);
+        answer_socket(broker, listener, call);
         break;
     case SYS_setsockopt:
-        answer_option(broker, call);
+        answer_option(broker, listener, call);
         break;
     default:
-        respond(broker, call->id, ENOSYS, 0, 0);
+        respond(listener, call->id, ENOSYS, 0, 0);
     }
     broker->state->serving = 0;
     return 0;
@@ -256,6 +269,6 @@ int serve(struct broker *broker)
 void serve_recover(struct broker *broker)
 {
     if (broker->state->serving != 0)
-        respond(broker, broker->state->serving, ENOBUFS, 0, 0);
+        respond(broker->listeners[0], broker->state->serving, ENOBUFS, 0, 0);
     broker->state->serving = 0;
 }

@@ -18,27 +18,14 @@ static int listen_to(int socket, int protocol)
     return bind(socket, (const struct sockaddr *)&address, sizeof address);
 }
 
-// A raw socket receives from the moment it exists. Once the filter is in force this ends, because
-// nothing that it refuses joins the queue; what it lets through may be lost, as if it had come a
-// moment earlier.
-static void drain(int socket)
-{
-    char byte;
-    while (recv(socket, &byte, sizeof byte, MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno == EINTR)
-        ;
-}
-
 static int prepare(int socket, const struct slice_raw_grants *grants, enum raw_class class,
                    int domain, int protocol)
 {
-    const uint32_t mark = MARK_TAG | class;
+    const uint32_t mark = SLICE_RAW_MARK | class;
     if (filter_attach(socket, grants, class, domain, NULL, 0) < 0 ||
         setsockopt(socket, SOL_SOCKET, SO_MARK, &mark, sizeof mark) < 0)
         return -1;
-    if (domain == AF_PACKET)
-        return protocol == 0 ? 0 : listen_to(socket, protocol);
-    drain(socket);
-    return 0;
+    return domain == AF_PACKET && protocol != 0 ? listen_to(socket, protocol) : 0;
 }
 
 int socket_open(const struct slice_raw_grants *grants, enum raw_class class, int domain, int type,
@@ -61,6 +48,21 @@ static int get(int socket, int option, int *value)
     return getsockopt(socket, SOL_SOCKET, option, value, &size);
 }
 
+// A raw socket receives from the moment it exists, not from when it is bound. What came before the
+// filter is at the front of the queue, and not more than the buffer holds; what the filter let
+// through behind it may be lost, as if it had come a moment earlier.
+void socket_drain(int socket)
+{
+    const int least = 256; // bytes that a packet is counted as, with its struct sk_buff
+    int room;
+    char byte;
+    if (get(socket, SO_RCVBUF, &room) < 0)
+        return;
+    for (int left = room / least; left >= 0; left--)
+        if (recv(socket, &byte, sizeof byte, MSG_DONTWAIT | MSG_TRUNC) < 0 && errno != EINTR)
+            return;
+}
+
 int socket_identify(int socket, struct socket_kind *kind)
 {
     int type, mark;
@@ -69,8 +71,8 @@ int socket_identify(int socket, struct socket_kind *kind)
         return -1;
     const bool internet = kind->domain == AF_INET || kind->domain == AF_INET6;
     kind->raw = kind->domain == AF_PACKET || (internet && type == SOCK_RAW);
-    kind->class = ((uint32_t)mark & MARK_MASK) == MARK_TAG
-                      ? (enum raw_class)((uint32_t)mark & ~MARK_MASK)
+    kind->class = ((uint32_t)mark & SLICE_RAW_MARK_MASK) == SLICE_RAW_MARK
+                      ? (enum raw_class)((uint32_t)mark & ~SLICE_RAW_MARK_MASK)
                       : CLASS_NONE;
     return 0;
 }

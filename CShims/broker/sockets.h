@@ -7,10 +7,12 @@
 #include "grants.h"
 
 // What socket(2) with these arguments gives, with the filter and mark of its class, close-on-exec.
-// Nothing that came before the filter can be received. -1 with errno of the call that failed.
-// Never waits.
+// -1 with errno of the call that failed. Never waits.
 int socket_open(const struct slice_raw_grants *grants, enum raw_class class, int domain, int type,
                 int protocol);
+
+// Takes out what a socket received before it had its filter.
+void socket_drain(int socket);
 
 struct socket_kind {
     bool raw; // of the kinds that only the broker can make: packet, and raw IPv4 and IPv6

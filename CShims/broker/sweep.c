@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "filter.h"
@@ -25,9 +26,20 @@ struct search {
     sweep_keeps *keeps;
     const void *context;
     struct sweep_result *result;
+    time_t ends; // of the monotonic clock; when that is past, `count` is no more looked at
+    bool late;
     unsigned count;
     ino_t inodes[SOCKETS_MAX];
 };
+
+// Whether to go on looking.
+static bool searching(struct search *search)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    search->late = search->late || now.tv_sec >= search->ends;
+    return search->count > 0 && !search->late;
+}
 
 static bool wanted(const struct search *search, ino_t inode)
 {
@@ -140,7 +152,7 @@ static void visit_thread(struct search *search, int process_files, int thread)
     int pidfd = size <= 0 ? -1 : process_open(thread);
     if (pidfd < 0)
         return; // it has ended; or the kernel opens only whole processes, and what it hides counts
-    for (int number = 0; number < size && search->count > 0; number++) {
+    for (int number = 0; number < size && (number % 1024 != 0 || searching(search)); number++) {
         int descriptor = process_descriptor(pidfd, number);
         if (descriptor < 0)
             continue;
@@ -161,7 +173,7 @@ static void for_each_number(struct search *search, int process_files, const char
         return; // the process has ended
     _Alignas(struct dirent) char entries[2048];
     long length;
-    while (search->count > 0 &&
+    while (searching(search) &&
            (length = syscall(SYS_getdents64, directory, entries, sizeof entries)) > 0)
         for (long at = 0; at < length;) {
             const struct dirent *entry = (const void *)(entries + at); // as getdents64(2) writes it
@@ -187,6 +199,10 @@ int sweep(int process_files, sweep_keeps *keeps, const void *context, struct swe
     search.context = context;
     search.result = result;
     *result = (struct sweep_result){0};
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    search.ends = now.tv_sec + SWEEP_SECONDS + 1;
+    search.late = false;
     // Two lists in a row of which nothing had to be closed: the second tells of what the first, read
     // in pieces, may have passed over.
     unsigned quiet = 0;
@@ -196,6 +212,10 @@ int sweep(int process_files, sweep_keeps *keeps, const void *context, struct swe
             return -1;
         // Threads that have descriptors of their own are rare, and it takes longer to ask them all.
         for_each_number(&search, process_files, ".", round == 0 ? visit_thread : visit_threads);
+        if (search.late) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
         quiet = search.count == 0 && result->closed == before ? quiet + 1 : 0;
     }
     // Of those that nobody has open, those being closed by their last owner go by themselves; the

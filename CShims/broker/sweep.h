@@ -4,6 +4,8 @@
 
 #include "sockets.h"
 
+#define SWEEP_SECONDS 5
+
 // Whether a socket may stay in use.
 typedef bool sweep_keeps(const struct socket_kind *kind, const void *context);
 
@@ -16,7 +18,7 @@ struct sweep_result {
 // to. `process_files`: a proc file system of the slice's PID namespace, which the caller is in.
 // Only who may ptrace the slice's processes can do it.
 // 0, with hidden > 0 where some were left; -1 with errno: then nothing is known about the rest.
-// Takes a bounded number of rounds, of a length that the slice's processes and descriptors decide.
+// ETIMEDOUT: the slice has too many processes and descriptors to be searched in SWEEP_SECONDS.
 int sweep(int process_files, sweep_keeps *keeps, const void *context, struct sweep_result *result);
 
 #endif

@@ -39,10 +39,14 @@ struct slice_raw_grants {
 
 enum slice_raw_command_kind {
     // Replaces the grants. Sockets that the earlier ones allowed and these don't are taken out of
-    // use: they receive nothing more, for good. Until the first of these nothing is answered.
+    // use: they receive nothing more, for good, and send nothing that the new ones don't allow. Until the first of these nothing is answered.
     // Where something is taken away the slice's processes should be frozen meanwhile (not the
     // broker), else one that hands a socket round fast enough makes it EBUSY.
     SLICE_RAW_GRANT = 1,
+    // One more listener, of the filter of a command that entered the slice: one descriptor beside
+    // the message (SCM_RIGHTS), `grants` all zeroes. EMFILE: there are too many. Listeners go when
+    // nobody is left under their filter, and with the broker.
+    SLICE_RAW_LISTEN = 2,
 };
 
 struct slice_raw_command {
@@ -78,13 +82,21 @@ struct slice_raw_event {
 
 #define SLICE_RAW_EVENTS 10
 
-// A file of this size, shared by the brokers that a slice has one after another: what one of them
-// must know when the one before it was killed. All zeroes at first. Only brokers write it.
+// The only element of a BPF array (BPF_F_MMAPABLE), shared by the brokers that a slice has one after
+// another and by the program that judges what raw sockets send (raw.bpf.c). All zeroes at first. Only
+// brokers write it.
 struct slice_raw_state {
     uint64_t serving; // id of the notification that is being answered, 0: none
-    uint32_t unsettled; // not 0: there may be sockets in use that no grant has allowed of late
+    // Not 0: the grants are changing, or there may be sockets in use that they don't allow; no raw
+    // socket sends meanwhile.
+    uint32_t unsettled;
     uint32_t granted; // not 0: `grants` hold
     struct slice_raw_grants grants;
 };
+
+// The mark (SO_MARK) of the broker's sockets; the lower half is its own. Only CAP_NET_RAW can change
+// it, so that a socket says for itself what it is, whoever holds it.
+#define SLICE_RAW_MARK 0x51ce0000u
+#define SLICE_RAW_MARK_MASK 0xffff0000u
 
 #endif

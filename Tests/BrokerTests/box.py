@@ -4,7 +4,9 @@ these tests."""
 
 import ctypes
 import json
+import mmap
 import os
+import re
 import select
 import signal
 import socket
@@ -12,20 +14,22 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.abspath(__file__)
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 BROKER = os.environ.get("SLICE_BROKER", os.path.join(CHECKOUT, "build/bin/slice-broker"))
+PROGRAM = os.environ.get("RAW_PROGRAM", os.path.join(os.path.dirname(BROKER), "raw.bpf.o"))
 PYTHON = "/usr/bin/python3"
 
 ID_BASE = 300000  # of the box's ids on the host
 ICMP, TCP, UDP, ICMP6, RAW = 1, 6, 17, 58, 255
 SNIFF = 1
-GRANT, ANSWER, EVENT = 1, 1, 2
+GRANT, LISTEN, ANSWER = 1, 2, 1
 RANGES = ETHERTYPES = 16
 GRANTS = "=IHH" + "HH" * (2 * RANGES) + f"H{ETHERTYPES}H3H" + "4Q4QQ"
-STATE = "=QII" + GRANTS[1:]
+STATE_SIZE = struct.calcsize("=QII" + GRANTS[1:])
 
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x10000000, 0x20000000, 0x40000000
@@ -189,6 +193,28 @@ def inside(number, options):
     run_inside(orders, listener if options["asking"] else None)
 
 
+def enter_inside(pid, number, command):
+    """Enters the box from outside, with a filter of its own, and becomes the command."""
+    outside = socket.socket(fileno=number)
+    kinds = "net", "uts", "ipc", "mnt", "user"
+    files = [open(f"/proc/{pid}/ns/{kind}") for kind in ("pid", *kinds)]
+    check(libc.setns(files[0].fileno(), 0))
+    child = os.fork()
+    if child != 0:
+        outside.close()
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xff)
+    for file in files[1:]:
+        check(libc.setns(file.fileno(), 0))
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    drop_capabilities()
+    check(libc.prctl(38, 1, 0, 0, 0))
+    listener = install_filter()
+    socket.send_fds(outside, [b"x"], [listener])
+    os.closerange(3, 1024)
+    os.execve(command[0], command, {})
+
+
 def broker_inside(pid, executable, arguments):
     """Joins what the broker has to be in, then becomes it."""
     executable = os.open(executable, os.O_PATH | os.O_CLOEXEC)
@@ -228,6 +254,59 @@ def eventually(condition, timeout=5.0):
 def read_text(path):
     with open(path) as file:
         return file.read()
+
+
+def output(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def drain(tap):
+    """All that a non-blocking socket has, with where it came from."""
+    found = []
+    while True:
+        try:
+            found.append(tap.recvfrom(65536))
+        except BlockingIOError:
+            return found
+
+
+class Hook(ctypes.Structure):  # bpf/libbpf.h, struct bpf_tc_hook, bpf_tc_opts
+    _fields_ = [("size", ctypes.c_size_t), ("link", ctypes.c_int), ("point", ctypes.c_int),
+                ("parent", ctypes.c_uint32), ("zero", ctypes.c_uint32)]
+
+
+class Attach(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("program", ctypes.c_int), ("flags", ctypes.c_uint32),
+                ("id", ctypes.c_uint32), ("handle", ctypes.c_uint32), ("priority", ctypes.c_uint32),
+                ("zero", ctypes.c_uint32)]
+
+
+def attach_program(pid):
+    """Loads what judges the packets of raw sockets for the box of this process; returns its map."""
+    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    for name in "bpf_object__open_file", "bpf_object__find_program_by_name":
+        getattr(libbpf, name).restype = ctypes.c_void_p
+    found = ctypes.c_void_p(libbpf.bpf_object__open_file(PROGRAM.encode(), None))
+    if not found or libbpf.bpf_object__load(found) < 0:
+        raise OSError(ctypes.get_errno(), f"{PROGRAM} cannot be loaded")
+    program = libbpf.bpf_program__fd(ctypes.c_void_p(
+        libbpf.bpf_object__find_program_by_name(found, b"from_raw_socket")))
+    state = os.dup(check(libbpf.bpf_object__find_map_fd_by_name(found, b"state")))
+    results = []
+
+    def attach():
+        with open(f"/proc/{pid}/ns/net") as file:
+            check(libc.setns(file.fileno(), CLONE_NEWNET))  # of this thread alone
+        hook = Hook(ctypes.sizeof(Hook), libc.if_nametoindex(b"eth0"), 2)  # BPF_TC_EGRESS
+        options = Attach(ctypes.sizeof(Attach), program, 0, 0, 1, 1)
+        results.extend([libbpf.bpf_tc_hook_create(ctypes.byref(hook)),
+                        libbpf.bpf_tc_attach(ctypes.byref(hook), ctypes.byref(options))])
+    thread = threading.Thread(target=attach)
+    thread.start()
+    thread.join()
+    assert results == [0, 0], results
+    libbpf.bpf_object__close(found)
+    return state
 
 
 def own_network():
@@ -288,6 +367,19 @@ class Process:
             self.text += more
         raise AssertionError(f"not ended in time, after {self.text!r}")
 
+    def outer_pid(self, box):
+        """Its number outside."""
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    if os.path.samefile(f"/proc/{name}/ns/pid", f"/proc/{box.pid}/ns/pid") and \
+                            read_text(f"/proc/{name}/status").split("NSpid:\t")[1].split("\n")[0] \
+                            .split("\t")[-1] == str(self.pid):
+                        return int(name)
+                except (OSError, IndexError):
+                    pass
+        raise AssertionError(f"it has ended: {self.wait()}")
+
     def close(self):
         for name in "output", "status", "input":
             descriptor = getattr(self, name)
@@ -298,11 +390,12 @@ class Process:
 
 class Box:
     """`asking`: its filter asks a broker; else the calls are left to the kernel. `privileged`: root of
-    the host in the same namespaces, without any filter, as a control."""
+    the host in the same namespaces, without any filter, as a control. `judged`: with the program for
+    what raw sockets send."""
 
     count = 0
 
-    def __init__(self, asking=True, privileged=False):
+    def __init__(self, asking=True, privileged=False, judged=True):
         self.asking = asking
         self.directory = tempfile.TemporaryDirectory(prefix="slice-broker-test.")
         self.orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -323,9 +416,7 @@ class Box:
         number, = struct.unpack("=i", self.orders.recv(4))
         self.listener = descriptor_of(self.pid, number) if asking and not privileged else -1
         self.processes = os.open(f"/proc/{self.pid}/root/proc", os.O_RDONLY | os.O_DIRECTORY)
-        self.state = os.path.join("/dev/shm", os.path.basename(self.directory.name))
-        with open(self.state, "wb") as file:
-            file.truncate(struct.calcsize("=QII") + len(grants()))
+        self.state = attach_program(self.pid) if judged else -1
         self.broker = self.control = None
 
     def make_link(self):
@@ -340,7 +431,13 @@ class Box:
            f"address add {self.own6}/64 dev eth0 nodad", "link set eth0 up",
            f"route add default via {self.host4}", within=self.pid)
 
-    def start_broker(self, listener=None):
+    def macs(self):
+        """Of the link's two ends, the host's first."""
+        shown = (output("ip", "link", "show", self.link),
+                 output("nsenter", "-t", str(self.pid), "-n", "ip", "link", "show", "eth0"))
+        return [re.search(r"link/ether (\S+)", text)[1] for text in shown]
+
+    def start_broker(self, listener=None, state=None):
         """Starts a broker; returns what it reports: b"" when it works."""
         report, theirs = os.pipe()
         path = os.path.join(self.directory.name, f"control{Box.count}")
@@ -349,7 +446,7 @@ class Box:
         control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         control.bind(path)
         control.listen(4)
-        state = os.open(self.state, os.O_RDWR)
+        state = self.state if state is None else state
         listener = self.listener if listener is None else listener
         arguments = ["--report", str(theirs), "--listener", str(listener), "--control",
                      str(control.fileno()), "--processes", str(self.processes), "--state", str(state)]
@@ -357,7 +454,6 @@ class Box:
             [PYTHON, HERE, "--broker", str(self.pid), BROKER, json.dumps(arguments)],
             pass_fds=[theirs, listener, control.fileno(), self.processes, state])
         os.close(theirs)
-        os.close(state)
         control.close()
         answer = os.read(report, 64)
         os.close(report)
@@ -372,6 +468,11 @@ class Box:
         client.connect(self.control_path)
         return client
 
+    def write_state(self, offset, data):
+        """As a broker would that is killed in the middle of its work."""
+        with mmap.mmap(self.state, STATE_SIZE) as memory:
+            memory[offset:offset + len(data)] = data
+
     def broker_pid(self):
         path = f"/proc/{self.broker.pid}/task/{self.broker.pid}/children"
         return int(eventually(lambda: read_text(path).split())[0])
@@ -381,9 +482,9 @@ class Box:
         self.broker.wait()
         self.control.close()
 
-    def command(self, data):
+    def command(self, data, *descriptors):
         """Sends one command; returns (error, closed, hidden) and keeps the events before it."""
-        self.control.send(data)
+        socket.send_fds(self.control, [data], descriptors) if descriptors else self.control.send(data)
         while True:
             message = self.control.recv(256)
             if not message:
@@ -399,6 +500,20 @@ class Box:
     def grant(self, **what):
         self.seen = list(self.seen)
         return self.command(struct.pack("=II", GRANT, 0) + grants(**what))
+
+    def listen(self, *descriptors):
+        return self.command(struct.pack("=II", LISTEN, 0) + grants(), *descriptors)
+
+    def enter(self, *command):
+        """Starts a command that enters the box from outside; returns it and its listener."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        process = subprocess.Popen(
+            [PYTHON, HERE, "--enter", str(self.pid), str(theirs.fileno()), json.dumps(command)],
+            pass_fds=[theirs.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        theirs.close()
+        _, (listener,), _, _ = socket.recv_fds(ours, 1, 1)
+        ours.close()
+        return process, listener
 
     def events(self, timeout=0.2):
         """(pid, domain, type, protocol, untold) of the events so far."""
@@ -436,10 +551,9 @@ class Box:
             pass
         self.process.wait()
         self.orders.close()
-        for descriptor in self.listener, self.processes:
+        for descriptor in self.listener, self.processes, self.state:
             if descriptor >= 0:
                 os.close(descriptor)
-        os.unlink(self.state)
         self.directory.cleanup()
         subprocess.run(["ip", "link", "del", self.link], stderr=subprocess.DEVNULL)
 
@@ -476,5 +590,7 @@ def received(made, wait=0.3):
 if __name__ == "__main__":
     if sys.argv[1] == "--inside":
         inside(int(sys.argv[2]), json.loads(sys.argv[3]))
+    elif sys.argv[1] == "--enter":
+        enter_inside(int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4]))
     elif sys.argv[1] == "--broker":
         broker_inside(int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4]))

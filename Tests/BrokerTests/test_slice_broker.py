@@ -10,10 +10,12 @@ import errno
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -326,6 +328,190 @@ print(heard)
         self.assertEqual(text, "0")
 
 
+class Sending(BrokerTest):
+    """What arrives at the host's end of the link, where nothing else judges it here."""
+
+    PACKETS = r"""
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    return ~(total + (total >> 16)) & 0xffff
+def ip4(protocol, payload, fragment=0, length=None):
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 7, fragment, 64, protocol, 0,
+                       inet_aton(OWN4), inet_aton(HOST4))
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
+def ip6(protocol, payload):
+    return struct.pack("!IHBB16s16s", 6 << 28, len(payload), protocol, 64, inet_pton(AF_INET6, OWN6),
+                       inet_pton(AF_INET6, HOST6)) + payload
+def ports(source, text, kind=17):
+    head = struct.pack("!HHHH", source, 9, 8 + len(text), 0)
+    return (head if kind == 17 else head + bytes(4) + b"\x50\x02" + bytes(6)) + text
+def frame(ethertype, data):
+    return MAC + b"\2" * 6 + struct.pack("!H", ethertype) + data.ljust(46, b"\0")
+PACKETS = {
+    "udp in": (0x800, ip4(17, ports(5005, b"<udp in>"))),
+    "udp out": (0x800, ip4(17, ports(6005, b"<udp out>"))),
+    "tcp in": (0x800, ip4(6, ports(7005, b"<tcp in>", 6))),
+    "tcp out": (0x800, ip4(6, ports(8005, b"<tcp out>", 6))),
+    "icmp": (0x800, ip4(1, struct.pack("!BBHHH", 8, 0, 0, 1, 1) + b"<icmp>")),
+    "gre": (0x800, ip4(47, bytes(8) + b"<gre>")),
+    "udp6 in": (0x86dd, ip6(17, ports(5005, b"<udp6 in>"))),
+    "udp6 out": (0x86dd, ip6(17, ports(6005, b"<udp6 out>"))),
+    "icmp6": (0x86dd, ip6(58, struct.pack("!BBHHH", 128, 0, 0, 1, 1) + b"<icmp6>")),
+    "first fragment in": (0x800, ip4(17, ports(5005, b"<first fragment in>"), 0x2000)),
+    "first fragment out": (0x800, ip4(17, ports(6005, b"<first fragment out>"), 0x2000)),
+    "later fragment": (0x800, ip4(17, ports(5005, b"<later fragment>"), 1)),
+    "short": (0x800, ip4(17, b"<short>"[:7])),
+    "first fragment6 in": (0x86dd, ip6(44, struct.pack("!BBHI", 17, 0, 1, 5) + ports(5005, b"<first fragment6 in>"))),
+    "first fragment6 out": (0x86dd, ip6(44, struct.pack("!BBHI", 17, 0, 1, 5) + ports(6005, b"<first fragment6 out>"))),
+    "later fragment6": (0x86dd, ip6(44, struct.pack("!BBHI", 17, 0, 9, 5) + ports(5005, b"<later fragment6>"))),
+    "hidden header": (0x86dd, ip6(60, struct.pack("!BB", 17, 0) + bytes(6) + ports(5005, b"<hidden header>"))),
+    "experiment": (0x88b5, b"<experiment>"),
+    "arp": (0x806, b"<arp>"),
+    "tagged": (0x8100, struct.pack("!HH", 5, 0x800) + ip4(17, ports(5005, b"<tagged>"))),
+    "wrong version": (0x800, b"\x65" + ip4(17, ports(5005, b"<wrong version>"))[1:]),
+    "options": (0x800, b"\x46" + ip4(17, bytes(4) + ports(5005, b"<options>"))[1:]),
+}
+def send(way):
+    made = OPEN[way]()
+    for ethertype, data in PACKETS.values():
+        if way == "header": # raw sockets that take whole headers
+            if ethertype == 0x800 and data[0] == 0x45: attempt(lambda: made.sendto(data, (HOST4, 0)))
+        elif way == "header6":
+            if ethertype == 0x86dd: attempt(lambda: made.sendto(data, (HOST6, 0)))
+        elif way == "cooked":
+            attempt(lambda: made.sendto(data.ljust(46, b"\0"), ("eth0", ethertype, 0, 0, MAC)))
+        elif way == "disguised": # what is beside the frame says something else
+            attempt(lambda: made.sendto(frame(ethertype, data), ("eth0", 0x88b5, 0, 0, MAC)))
+        elif way == "ring": # a new one each time: where the kernel goes on after a loss is its own
+            fresh = ring_open()
+            ring_send(fresh, frame(ethertype, data))
+            rings.pop(fresh)
+        else:
+            attempt(lambda: made.sendto(frame(ethertype, data), ("eth0", 0)))
+import mmap
+rings = {}
+def ring_open():
+    made = packet(0)
+    made.setsockopt(263, 13, struct.pack("=4I", 4096, 4, 2048, 8))
+    made.bind(("eth0", 0))
+    rings[made] = (mmap.mmap(made.fileno(), 16384), [0])
+    return made
+def ring_send(made, data):
+    memory, at = rings[made]
+    offset = at[0] % 8 * 2048
+    at[0] += 1
+    memory[offset + 32:offset + 32 + len(data)] = data
+    memory[offset + 8:offset + 12] = struct.pack("=I", len(data))
+    memory[offset:offset + 8] = struct.pack("=Q", 1)
+    attempt(lambda: made.send(b""))
+OPEN = {"header": lambda: socket(AF_INET, SOCK_RAW, IPPROTO_RAW), "header6": lambda: socket(AF_INET6, SOCK_RAW, IPPROTO_RAW),
+        "frame": lambda: packet(0), "cooked": lambda: packet(0, SOCK_DGRAM), "disguised": lambda: packet(0), "ring": ring_open}
+"""
+    IN_HEADERS = {"udp in", "udp out", "tcp in", "tcp out", "icmp", "gre", "first fragment in",
+                  "first fragment out", "later fragment"}
+
+    def program(self, where, text):
+        mac = where.macs()[0]
+        values = "".join(f"{name} = {value!r}\n" for name, value in (
+            ("OWN4", where.own4), ("HOST4", where.host4), ("OWN6", where.own6), ("HOST6", where.host6),
+            ("MAC", bytes.fromhex(mac.replace(":", "")))))
+        return values + self.PACKETS + text
+
+    def arrived(self, tap, wait=0.2):
+        found = []
+        while select.select([tap], [], [], wait)[0]:
+            data, origin = tap.recvfrom(65536)
+            if origin[2] == socket.PACKET_OUTGOING:
+                continue  # what the host answers quotes it
+            found += [word.decode() for word in re.findall(rb"<([a-z0-9 ]+)>", data)]
+        return found
+
+    def tap(self, where):
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        tap.bind((where.link, 3))
+        self.addCleanup(tap.close)
+        return tap
+
+    WAYS = "header", "header6", "frame", "cooked", "disguised", "ring"
+
+    def test_root_of_the_host_sends_all_of_it(self):
+        where = self.control()
+        tap = self.tap(where)
+        for way in self.WAYS:
+            self.python(where, self.program(where, f"send({way!r})"))
+            names = set(self.arrived(tap))
+            if way.startswith("header"):
+                self.assertGreaterEqual(len(names), 5, way)
+            else:
+                self.assertGreaterEqual(len(names), 21, (way, names))
+
+    def test_each_grant_sends_its_own_by_every_way(self):
+        where = self.served()
+        tap = self.tap(where)
+        opens = {"flags": SNIFF}  # lets packet sockets be opened, and nothing be sent
+        cases = [({}, set()),
+                 ({"udp": [(5000, 5010)]}, {"udp in", "udp6 in", "first fragment in", "first fragment6 in"}),
+                 ({"tcp": [(7000, 7010)]}, {"tcp in"}),
+                 ({"ipv4": [ICMP]}, {"icmp"}),
+                 ({"ipv6": [ICMP6]}, {"icmp6"}),
+                 ({"ipv4": [47]}, {"gre"}),
+                 ({"ipv4": [UDP]}, {"udp in", "udp out", "first fragment in", "first fragment out",
+                                    "later fragment", "short"}),
+                 ({"ethertypes": [EXPERIMENT]}, {"experiment"}),
+                 ({"ethertypes": [ARP]}, {"arp"}),
+                 ({"ethertypes": [0x800]}, set())]
+        for grants, allowed in cases:
+            self.assertEqual(where.grant(**(opens | grants), ring=1 << 20)[0], 0)
+            for way in self.WAYS:
+                status, text = where.python(self.program(where, f"attempt(lambda: send({way!r}))"))
+                found = set(self.arrived(tap))
+                family = {"header": {0x800}, "header6": {0x86dd}}.get(way)
+                if family is None:
+                    self.assertEqual(found, allowed, (grants, way))
+                else:
+                    self.assertLessEqual(found, allowed, (grants, way))
+                    expected = {name for name in allowed if name in self.IN_HEADERS} if way == "header" \
+                        else {name for name in allowed if "6" in name and "fragment" not in name}
+                    self.assertLessEqual(expected, found, (grants, way))
+
+    def test_ordinary_sockets_are_not_judged(self):
+        where = self.served(udp=[(5000, 5000)])
+        tap = self.tap(where)
+        self.python(where, f"socket(AF_INET, SOCK_DGRAM).sendto(b'<ordinary>', ({where.host4!r}, 9))")
+        self.assertEqual(self.arrived(tap), ["ordinary"])
+
+    def test_a_withdrawn_grant_ends_what_open_sockets_send(self):
+        """Wherever they are, and while they send as fast as they can."""
+        where = self.served(flags=SNIFF, udp=[(5000, 5010)], ring=1 << 20)
+        tap = self.tap(where)
+        for way in self.WAYS:
+            self.assertEqual(where.grant(flags=SNIFF, udp=[(5000, 5010)], ring=1 << 20)[0], 0)
+            program = where.start_python(self.program(where, f"""
+made = OPEN[{way!r}]()
+print("sending")
+while True:
+    for name in "udp in", "udp6 in":
+        ethertype, data = PACKETS[name]
+        if {way!r} == "header": attempt(lambda: made.sendto(PACKETS["udp in"][1], (HOST4, 0)))
+        elif {way!r} == "header6": attempt(lambda: made.sendto(PACKETS["udp6 in"][1], (HOST6, 0)))
+        elif {way!r} == "cooked": attempt(lambda: made.sendto(data, ("eth0", ethertype, 0, 0, MAC)))
+        elif {way!r} == "ring": ring_send(made, frame(ethertype, data))
+        else: attempt(lambda: made.sendto(frame(ethertype, data), ("eth0", 0x88b5)))
+"""))
+            self.assertEqual(program.line(), "sending")
+            # Not `arrived`, which waits for silence.
+            box.eventually(lambda: b"<udp" in tap.recv(65536))
+            where.grant()
+            tap.setblocking(False)
+            box.drain(tap)
+            time.sleep(0.3)
+            left = box.drain(tap)
+            tap.setblocking(True)
+            self.assertEqual([data for data, origin in left if b"<udp" in data
+                              and origin[2] != socket.PACKET_OUTGOING], [], way)
+            os.kill(program.outer_pid(where), signal.SIGKILL)
+
+
 class OwnFilter(Receives):
     OPENING = """socket(AF_INET, SOCK_RAW, IPPROTO_UDP)
 attach(made, %s)
@@ -439,6 +625,15 @@ for thread in threads: thread.join()
 print(*results)
 """
         self.assertEqual(self.python(self.served(ipv4=[ICMP]), program), " ".join(["ok"] * 8))
+
+    def test_a_process_that_nobody_may_trace_is_served(self):
+        program = """
+assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0  # PR_SET_DUMPABLE
+made = socket(AF_INET, SOCK_RAW, 1)
+print(attempt(lambda: attach(made, ACCEPT)))
+"""
+        for user in None, UNPRIVILEGED:
+            self.assertEqual(self.python(self.served(ipv4=[ICMP]), program, user=user), "ok")
 
     def test_a_filter_that_changes_while_it_is_read_gains_nothing(self):
         """Another thread rewrites length, pointer and instructions all the time."""
@@ -721,11 +916,10 @@ time.sleep(1000)
 import array
 one, two = socketpair(AF_UNIX, SOCK_DGRAM)
 made = socket(AF_INET, SOCK_RAW, 1)
-os.fork()
-mine, others = (one, two)
-send_fds(one, [b"x"], [made.fileno()])
+if os.fork() != 0:
+    send_fds(one, [b"x"], [made.fileno()])
+    print("going")
 made.close()
-print("going")
 while True:
     data, found, _, _ = recv_fds(two, 9, 1)
     time.sleep(0.002)
@@ -779,6 +973,71 @@ time.sleep(1000)
         self.assertEqual(where.grant(), (16, 0, 1))
 
 
+    def test_a_slice_too_large_to_search_is_told(self):
+        """A socket that is hidden, and very many places where it could be."""
+        where = self.served(ipv4=[ICMP])
+        program = where.start_python("""
+one, two = socketpair(AF_UNIX, SOCK_DGRAM)
+made = socket(AF_INET, SOCK_RAW, 1)
+send_fds(one, [b"x"], [made.fileno()])
+made.close()
+import resource
+os.dup2(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1)
+for i in range(600):
+    if os.fork() == 0: signal.pause()
+print("away")
+signal.pause()
+""")
+        self.assertEqual(program.line(), "away")
+        self.assertEqual(where.grant(), (errno.ETIMEDOUT, 0, 0))
+
+
+class Listeners(BrokerTest):
+    ASK = """
+input()
+made = []
+print(attempt(lambda: made.append(socket(AF_INET, SOCK_RAW, 1))), flush=True)
+input()
+"""
+
+    def open_files(self, where):
+        return len(os.listdir(f"/proc/{where.broker_pid()}/fd"))
+
+    def test_a_command_that_enters_is_served_by_a_listener_of_its_own(self):
+        where = self.served(ipv4=[ICMP])
+        before = self.open_files(where)
+        process, listener = where.enter(PYTHON, "-S", "-c", box.PRELUDE + self.ASK)
+        self.assertEqual(where.listen(listener), (0, 0, 0))
+        os.close(listener)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        self.assertEqual(process.stdout.readline(), "ok\n")
+        # A grant holds for the slice, however a process came into it.
+        self.assertEqual(where.grant(), (0, 1, 0))
+        self.assertEqual(self.open_files(where), before + 1)
+        self.assertEqual(process.communicate("\n")[0], "")
+        self.assertEqual(process.returncode, 0)
+        box.eventually(lambda: self.open_files(where) == before)
+        self.assertEqual(where.grant(ipv4=[ICMP]), (0, 0, 0))
+        self.assertEqual(self.python(where, "print(attempt(lambda: socket(AF_INET, SOCK_RAW, 1)))"), "ok")
+
+    def test_what_is_no_listener_or_one_too_many_is_refused(self):
+        where = self.served(ipv4=[ICMP])
+        before = self.open_files(where)
+        for wrong in ([where.processes], [where.control.fileno()], [], [where.listener] * 2):
+            found = where.listen(*wrong)
+            if len(wrong) == 2:  # one is taken
+                self.assertEqual(found, (0, 0, 0))
+            else:
+                self.assertEqual(found, (errno.EINVAL, 0, 0))
+        self.assertEqual(where.command(struct.pack("=II", box.GRANT, 0) + box.grants(), where.listener),
+                         (errno.EINVAL, 0, 0))
+        self.assertEqual(self.open_files(where), before + 1)
+        found = [where.listen(where.listener)[0] for _ in range(256)]
+        self.assertEqual(found, [0] * 254 + [errno.EMFILE] * 2)
+        self.assertEqual(self.python(where, "print(attempt(lambda: socket(AF_INET, SOCK_RAW, 1)))"), "ok")
+
+
 class Failing(BrokerTest):
     def test_many_threads_at_once(self):
         where = self.served(flags=SNIFF, ipv4=[ICMP])
@@ -813,6 +1072,43 @@ print("ok" in results, set(results) <= {"ok", "EINTR"}, caught > 100, len(os.lis
         # Until the broker has taken the call a signal can interrupt it; without SA_RESTART, as
         # Python's handlers are, that shows.
         self.assertEqual(text, "True True True True")
+
+    def test_nonsense_is_survived(self):
+        """Any arguments, from many threads, with descriptors of every kind."""
+        where = self.served(flags=SNIFF, ipv4=[ICMP], ring=1 << 20)
+        text = self.python(where, """
+import mmap, random
+libc = ctypes.CDLL(None)
+libc.syscall.argtypes = [ctypes.c_long] * 7
+memory = ctypes.create_string_buffer(4096)
+address = ctypes.addressof(memory)
+kinds = [socket(AF_INET, SOCK_RAW, 1), packet(0), socket(AF_INET, SOCK_DGRAM), socket(AF_UNIX),
+         open("/proc/self/maps"), open("/dev/null")]
+numbers = [kind.fileno() for kind in kinds] + [-1, 77, 2 ** 31, 2 ** 32 + 1]
+numbers.append(os.pipe()[0])
+def work(seed):
+    chance = random.Random(seed)
+    pick = chance.choice
+    for i in range(1500):
+        for at in range(0, 64, 8):
+            memory[at:at + 8] = struct.pack("=Q", pick([0, 1, 16, 4096, 65536, address, 8, 2 ** 64 - 1, chance.getrandbits(64)]))
+        pointer = pick([address, address + 8, address + 4090, 0, 8, 2 ** 64 - 8, 2 ** 47])
+        pointer -= 2 ** 64 if pointer >= 2 ** 63 else 0
+        length = pick([0, 1, 4, 15, 16, 17, 28, 2 ** 31 - 1, -1, 2 ** 32 + 16])
+        level, option = pick([(1, 26), (1, 27), (1, 44), (263, 5), (263, 13), (1 + 2 ** 32, 26), (1, 26 + 2 ** 32)])
+        libc.syscall(54, pick(numbers), level, option, pointer, length, 0)
+        made = libc.syscall(41, pick([2, 10, 17, 2 + 2 ** 32]), pick([3, 3 | 2 ** 32, 3 | 0x80000, 7, 0x103]),
+                            pick([1, 3, 0x300, 255, -1, 2 ** 31]), 0, 0, 0)
+        if made >= 0: os.close(made)
+threads = [threading.Thread(target=work, args=[seed]) for seed in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("done")
+""")
+        self.assertEqual(text, "done")
+        where.events()
+        self.assertEqual(self.python(where, "print(attempt(lambda: socket(AF_INET, SOCK_RAW, 1)))"), "ok")
+        self.assertEqual(where.grant()[0], 0)
 
     def test_killed_callers_are_no_trouble(self):
         where = self.served(ipv4=[ICMP])
@@ -871,8 +1167,7 @@ for line in sys.stdin: print(len(received(made)))
         # Here the test is the broker that dies between receiving and answering.
         notification = ctypes.create_string_buffer(80)
         box.check(box.libc.ioctl(where.listener, ctypes.c_ulong(0xc0502100), notification))
-        with open(where.state, "r+b") as state:
-            state.write(notification.raw[:8])
+        where.write_state(0, notification.raw[:8])
         where.start_broker()
         self.assertEqual(program.line(), "ENOBUFS")
         program.wait()
@@ -887,9 +1182,7 @@ for line in sys.stdin: print(len(received(made)))
 """)
         self.assertEqual(listening.line(), "open")
         where.kill_broker()
-        with open(where.state, "r+b") as state:
-            state.seek(8)
-            state.write(struct.pack("=I", 1))
+        where.write_state(8, struct.pack("=I", 1))
         where.start_broker()
         self.assertEqual(where.grant(ipv4=[ICMP], udp=[(5000, 5000)]), (0, 1, 0))
         Withdrawing.stimulate(self, where)
@@ -911,15 +1204,13 @@ for line in sys.stdin: print(len(received(made)))
 
     def test_what_is_wrong_at_its_start_is_reported(self):
         where = self.box()
-        for wrong in where.processes, where.orders.fileno():
-            answer = where.start_broker(listener=wrong)
-            self.assertEqual(struct.unpack("=IIiI", answer)[::2], (32, errno.EINVAL))
-            where.broker.wait(10)
-        with open(where.state, "wb"):
-            pass
-        stage, _, error, _ = struct.unpack("=IIiI", where.start_broker())
-        self.assertEqual((stage, error), (32, errno.EINVAL))
-        where.broker.wait(10)
+        with tempfile.TemporaryFile() as file:
+            file.truncate(box.STATE_SIZE)
+            for wrong in ({"listener": where.processes}, {"listener": where.state},
+                          {"state": file.fileno()}):
+                stage, _, error, _ = struct.unpack("=IIiI", where.start_broker(**wrong))
+                self.assertEqual((stage, error), (32, errno.EINVAL), wrong)
+                self.assertEqual(where.broker.wait(10), 125)
 
 
 class Confined(BrokerTest):
