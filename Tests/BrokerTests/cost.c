@@ -1,6 +1,5 @@
 // What the calls cost: nanoseconds of socket(2) for a raw socket, as percentiles, and of calls that
 // nobody asks about. usage: cost ROUNDS
-#define _GNU_SOURCE
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
