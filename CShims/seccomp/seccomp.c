@@ -4,7 +4,11 @@
 #include <seccomp.h>
 
 static uint32_t action_of(int32_t action) {
-    return action == CSECCOMP_ALLOW ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO((uint32_t)action);
+    switch (action) {
+    case CSECCOMP_ALLOW: return SCMP_ACT_ALLOW;
+    case CSECCOMP_ASK: return SCMP_ACT_NOTIFY;
+    default: return SCMP_ACT_ERRNO((uint32_t)action);
+    }
 }
 
 static int add_rule(scmp_filter_ctx context, const struct cseccomp_rule *rule) {

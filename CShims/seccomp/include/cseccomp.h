@@ -10,6 +10,9 @@
 
 enum cseccomp_action {
     CSECCOMP_ALLOW = 0,
+    // Whoever holds the filter's listener answers the call (seccomp_unotify(2)); without a listener it
+    // fails with ENOSYS.
+    CSECCOMP_ASK = -1,
     // Any positive number: the call fails with that errno.
 };
 
@@ -24,7 +27,7 @@ struct cseccomp_condition {
 
 struct cseccomp_rule {
     const char *call; // name of the system call
-    int32_t action;   // CSECCOMP_ALLOW or an errno
+    int32_t action;   // enum cseccomp_action or an errno
     uint32_t condition_count; // all must match; 0: every use of the call
     struct cseccomp_condition conditions[2];
 };

@@ -11,10 +11,14 @@ public struct SeccompProfile: Sendable {
 
   /// What calls are allowed, which fail as an unprivileged user would see it fail (EPERM), and for
   /// all others ENOSYS: a program then takes the older way, as on an older kernel.
-  public static func networkService() throws(SliceError) -> SeccompProfile {
+  ///
+  /// With `rawSockets` set to be asked for, the first program needs a listener.
+  public static func networkService(
+    rawSockets: RawSockets = .refused
+  ) throws(SliceError) -> SeccompProfile {
     SeccompProfile(programs: [
       try SeccompProgram(
-        name: "network-service: arguments", rules: argumentRules, otherwise: .allow),
+        name: "network-service: arguments", rules: argumentRules(rawSockets), otherwise: .allow),
       try SeccompProgram(
         name: "network-service: calls",
         rules: allowedCalls.map { SeccompRule($0, .allow) }
@@ -25,8 +29,14 @@ public struct SeccompProfile: Sendable {
 
   // MARK: - Arguments
 
-  static let argumentRules: [SeccompRule] =
-    namespaceRules + terminalRules + socketRules + modeRules
+  static func argumentRules(_ rawSockets: RawSockets) -> [SeccompRule] {
+    let sockets =
+      switch rawSockets {
+      case .refused: socketRules
+      case .asked: socketRules.filter { !isAboutPacketSockets($0) } + rawSocketRules
+      }
+    return namespaceRules + terminalRules + sockets + modeRules
+  }
 
   /// No namespaces from inside. clone3 passes its flags in memory, where no filter can look, and
   /// is therefore absent: libraries fall back to clone.

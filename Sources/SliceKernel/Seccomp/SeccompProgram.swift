@@ -9,6 +9,8 @@ public struct SeccompRule: Sendable, Hashable {
   public enum Action: Sendable, Hashable {
     case allow
     case fail(Int32)
+    /// Whoever holds the filter's listener answers (seccomp_unotify(2)).
+    case ask
   }
   /// `(argument & mask) == value`; see cseccomp.h for the upper 32 bits.
   public struct Condition: Sendable, Hashable {
@@ -24,10 +26,15 @@ public struct SeccompRule: Sendable, Hashable {
   public var call: String
   public var action: Action
   public var condition: Condition?
-  public init(_ call: String, _ action: Action, when condition: Condition? = nil) {
+  /// Must match too.
+  public var second: Condition?
+  public init(
+    _ call: String, _ action: Action, when condition: Condition? = nil, and second: Condition? = nil
+  ) {
     self.call = call
     self.action = action
     self.condition = condition
+    self.second = second
   }
 }
 
@@ -71,11 +78,10 @@ public final class SeccompProgram: Sendable {
       var entry = cseccomp_rule()
       entry.call = UnsafePointer(name)
       entry.action = code(rule.action)
-      if let condition = rule.condition {
-        entry.condition_count = 1
-        entry.conditions.0 = cseccomp_condition(
-          argument: condition.argument, mask: condition.mask, value: condition.value)
-      }
+      let conditions = [rule.condition, rule.second].compactMap { $0.map(flat(_:)) }
+      entry.condition_count = UInt32(conditions.count)
+      if let first = conditions.first { entry.conditions.0 = first }
+      if conditions.count > 1 { entry.conditions.1 = conditions[1] }
       return entry
     }
     var failed = 0
@@ -90,10 +96,16 @@ public final class SeccompProgram: Sendable {
     return try Files.read(number, path: "seccomp")
   }
 
+  private static func flat(_ condition: SeccompRule.Condition) -> cseccomp_condition {
+    cseccomp_condition(
+      argument: condition.argument, mask: condition.mask, value: condition.value)
+  }
+
   private static func code(_ action: SeccompRule.Action) -> Int32 {
     switch action {
     case .allow: 0
     case .fail(let code): code
+    case .ask: Int32(CSECCOMP_ASK.rawValue)
     }
   }
 }
