@@ -526,7 +526,7 @@ class Box:
     def start(self, command, user=None):
         return Process(self, command, user)
 
-    def run(self, *command, timeout=30, user=None):
+    def run(self, *command, timeout=150, user=None):  # the lab is slow
         return self.start(list(command), user).wait(timeout)
 
     def python(self, program, *arguments, user=None):
