@@ -47,8 +47,8 @@ SWIFT_RELEASE := swift build -c release --disable-local-rpath -Xswiftc -static-e
 
 ## make build: release binaries in build/bin, the default
 .PHONY: build swift-build
-build: deps $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-unpack $(BIN)/busybox $(BIN)/classifier.bpf.o \
-  $(BIN)/raw.bpf.o swift-build
+build: deps $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-probe $(BIN)/slice-unpack \
+  $(BIN)/busybox $(BIN)/classifier.bpf.o $(BIN)/raw.bpf.o swift-build
 
 swift-build: | deps $(BIN)
 	$(SWIFT_RELEASE) --product slicectl
@@ -76,6 +76,14 @@ BROKER_SOURCES := $(wildcard CShims/broker/*.c)
 $(BIN)/slice-broker: $(BROKER_SOURCES) $(wildcard CShims/broker/*.h CShims/protocol/*.h) | deps $(BIN)
 	$(MUSL_CC) $(MUSL)/rcrt1.o $(MUSL)/crti.o $(BROKER_SOURCES) $(MUSL)/crtn.o -o $@
 	@chmod 711 $@
+
+# The attacks of the conformance suite: static, so that it runs in any image.
+PROBE_SOURCES := $(wildcard CShims/probe/*.c)
+$(BIN)/slice-probe: $(PROBE_SOURCES) $(wildcard CShims/probe/*.h) | deps $(BIN)
+	musl-gcc -D_GNU_SOURCE -std=gnu11 -Os -fPIE -Wall -Wextra -Werror -Wshadow \
+	  -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -static -nostartfiles \
+	  -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,--gc-sections,-s \
+	  $(MUSL)/rcrt1.o $(MUSL)/crti.o $(PROBE_SOURCES) $(MUSL)/crtn.o -o $@
 
 $(BIN)/slice-unpack: $(wildcard CShims/unpack/*.c CShims/unpack/*.h) CShims/unpack/Makefile | deps $(BIN)
 	@$(MAKE) --no-print-directory -C CShims/unpack OUT=../../$(BIN)
@@ -116,7 +124,8 @@ doctor: build
 
 ## make lint: format of the Swift sources, warnings of the C sources, manual pages, scripts
 .PHONY: lint
-LINTED_C := $(filter-out CShims/init/% CShims/broker/% CShims/unpack/% %.bpf.c,$(wildcard CShims/*/*.c))
+LINTED_C := $(filter-out CShims/init/% CShims/broker/% CShims/probe/% CShims/unpack/% %.bpf.c,\
+  $(wildcard CShims/*/*.c))
 lint: deps
 	$(call install_packages,$(LINT_PACKAGES))
 	swift format lint --strict --recursive Package.swift Sources Tests
@@ -125,13 +134,19 @@ lint: deps
 	  gcc -std=gnu11 -fsyntax-only -Wall -Wextra -Werror -I/usr/include/libnl3 \
 	    -I$${file%/*}/include -ICShims/protocol $$file || exit 1; done
 	mandoc -T lint -W warning Docs/man/*.[1-8]
-	@for file in .ci/run Tests/install-packages Tests/Demo/* Tests/Lab/{run,init,kernel}; do \
+	@for file in .ci/run Tests/install-packages Tests/Demo/* Tests/Conformance/run Tests/Lab/{run,init,kernel}; do \
 	  bash -n $$file || exit 1; done
 
 ## make format: formats the Swift sources
 .PHONY: format
 format: swift-there
 	swift format --in-place --recursive Package.swift Sources Tests
+
+## make conformance: attacks slices, on this host if it can enforce limits, else in the lab
+.PHONY: conformance
+conformance: build
+	$(call install_packages,$(LAB_PACKAGES))
+	@exec Tests/Conformance/run $(CONFORMANCE)
 
 # ---- installing ------------------------------------------------------------------------------
 
@@ -142,7 +157,7 @@ BASH_COMPLETION := share/bash-completion/completions/slicectl
 ZSH_COMPLETION  := share/zsh/site-functions/_slicectl
 FISH_COMPLETION := share/fish/vendor_completions.d/slicectl.fish
 EXAMPLES        := share/doc/slices
-INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-unpack \
+INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-probe $(LIBRARY)/slice-unpack \
   $(LIBRARY)/busybox $(LIBRARY)/classifier.bpf.o $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
   $(ZSH_COMPLETION) $(FISH_COMPLETION) $(EXAMPLES)/node.toml \
   $(foreach page,$(notdir $(wildcard Docs/man/*)),share/man/man$(subst .,,$(suffix $(page)))/$(page))
@@ -154,7 +169,7 @@ to = $(DESTDIR)$(PREFIX)/$(1)
 install: $(if $(wildcard $(BIN)/sliced),,build)
 	install -D -m 755 $(BIN)/slicectl $(call to,bin/slicectl)
 	install -D -m 755 $(BIN)/sliced $(call to,sbin/sliced)
-	install -D -m 755 -t $(call to,$(LIBRARY)) $(BIN)/slice-unpack $(BIN)/busybox
+	install -D -m 755 -t $(call to,$(LIBRARY)) $(BIN)/slice-probe $(BIN)/slice-unpack $(BIN)/busybox
 	install -m 711 $(BIN)/slice-init $(call to,$(LIBRARY)/slice-init)
 	install -m 644 $(BIN)/classifier.bpf.o $(call to,$(LIBRARY)/classifier.bpf.o)
 	install -D -m 644 -t $(call to,$(UNITS)) Docs/examples/sliced.service Docs/examples/slices.service
