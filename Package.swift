@@ -73,6 +73,9 @@ let package = Package(
       name: "SliceClient",
       dependencies: ["SliceInterface", "Varlink", "SliceModel", "Descriptor", "CTerminal"],
       swiftSettings: checked),
+    // Attacks on slices, from inside and outside, and what must come of them.
+    .target(
+      name: "SliceConformance", dependencies: ["SliceModel", "Descriptor"], swiftSettings: checked),
     .testTarget(
       name: "SliceClientTests",
       dependencies: [
@@ -90,8 +93,8 @@ let package = Package(
     .executableTarget(
       name: "slicectl",
       dependencies: [
-        "SliceClient", "SliceConfiguration", "SliceInterface", "SliceRuntime", "SliceModel",
-        "Descriptor",
+        "SliceClient", "SliceConfiguration", "SliceConformance", "SliceInterface", "SliceRuntime",
+        "SliceModel", "Descriptor",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: checked),

@@ -42,7 +42,8 @@ struct Slicectl: ParsableCommand {
           List.self, Inspect.self, Shares.self, Top.self, Metrics.self, Offers.self, Logs.self,
           Events.self, Flows.self, Wait.self,
         ]),
-      CommandGroup(name: "Images and host", subcommands: [Image.self, Doctor.self]),
+      CommandGroup(
+        name: "Images and host", subcommands: [Image.self, Doctor.self, Conformance.self]),
     ])
 
   // Here as well as in every verb: so they may stand before the verb too.
