@@ -110,6 +110,10 @@ let package = Package(
       name: "ServiceTests", dependencies: ["SystemTestSupport", "SliceModel", "Descriptor"],
       exclude: ["debian-tree"], swiftSettings: checked),
     .testTarget(
+      name: "ConformanceTests",
+      dependencies: ["SystemTestSupport", "SliceConformance", "SliceModel", "sliced"],
+      exclude: ["junit.xsd", "closing.h", "dumpable.h"], swiftSettings: checked),
+    .testTarget(
       name: "KernelTests",
       dependencies: ["SystemTestSupport", "SliceKernel", "SliceModel", "Descriptor"],
       swiftSettings: checked),

@@ -76,7 +76,11 @@ extension LaunchPlan {
   ///
   /// Blocks meanwhile, for `timeout` milliseconds at most. On failure nothing of it lives on.
   public func run(timeout: Int32 = 30_000) throws(LaunchFailure) -> PidFD {
-    let compiled = CompiledPlan(self)
+    #if DEBUG
+      let compiled = CompiledPlan(Mutation.applied(to: self))
+    #else
+      let compiled = CompiledPlan(self)
+    #endif
     var result = launch_result()
     let error = compiled.run(timeout: timeout, result: &result)
     guard error == 0 else {
