@@ -306,7 +306,8 @@ public enum HostReport {
         remedy: "modprobe -a nf_tables nft_masq nft_chain_nat")
     }
     do {
-      try Translation.install(pools, linkPrefix: prefix, ports: SharedPorts().translated, publishers: [])
+      try Translation.install(
+        pools, linkPrefix: prefix, ports: SharedPorts().translated, publishers: [])
       return HostFinding(title, .ok, "namespaces, links and address translation work")
     } catch {
       return HostFinding(

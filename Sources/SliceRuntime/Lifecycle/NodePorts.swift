@@ -18,7 +18,8 @@ extension Node {
   ) throws(SliceError) {
     let wanted = settings.publishedPorts
     let sharing = wanted.isEmpty ? [] : table.values.flatMap { $0.sharedPorts }
-    if let port = wanted.first(where: { port in sharing.contains { $0.contains(port.host.port) } }) {
+    if let port = wanted.first(where: { port in sharing.contains { $0.contains(port.host.port) } })
+    {
       throw SliceError(
         .failed,
         "net.publish=\(port): port \(port.host) of the host belongs to a slice that shares its address",

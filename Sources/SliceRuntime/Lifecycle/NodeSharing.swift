@@ -29,7 +29,8 @@ extension Node {
     guard wanted != current?.ports else { return settings }
     try policy.admit(wanted, within: bounds)
     for other in others {
-      guard let port = other.sharedPorts.lazy.compactMap({ $0.firstCommon(with: wanted) }).first else {
+      guard let port = other.sharedPorts.lazy.compactMap({ $0.firstCommon(with: wanted) }).first
+      else {
         continue
       }
       let isVisible = bounds == nil || other.record.owner == owner
