@@ -873,7 +873,7 @@ libc = ctypes.CDLL(None)
 def child(work):
     if os.fork() == 0:
         work()
-        print("ready")
+        os.write(1, b"ready\\n")
         time.sleep(1000)
 def user():
     os.setresuid(1000, 1000, 1000)
@@ -886,7 +886,7 @@ def threaded():
     def work():
         assert libc.unshare(0x400) == 0
         globals()["b"] = socket(AF_INET, SOCK_RAW, 1)
-        print("ready")
+        os.write(1, b"ready\\n")
         time.sleep(1000)
     threading.Thread(target=work).start()
 child(user); child(high); child(threaded)

@@ -554,7 +554,7 @@ def test_masquerading_keeps_to_its_ports():
     for each in ports:
         each.first_port, each.last_port = 30000, 65534
     with internet() as world, pools(), slice_network(7) as one:
-        call("cnl_nat_install", ports, c.c_size_t(2), b"sl-")
+        call("cnl_nat_install", ports, c.c_size_t(2), b"sl-", None, c.c_size_t(0), c.c_bool(True))
         assert nft().count("masquerade to :30000-65534") == 2, nft()
         server = inside_socket(world, "192.0.2.2", 7)
         client = inside_socket(one.netns, address4(7), 20005)

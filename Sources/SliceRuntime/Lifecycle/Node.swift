@@ -48,6 +48,7 @@ public final class Node: Sendable {
   let floors = Mutex<Void>(())
   let leases: LeaseKeeper
   let ports = PortTable()
+  private let claim: SharedFD
   let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
@@ -63,6 +64,8 @@ public final class Node: Sendable {
     self.layout = layout
     self.policy = policy
     self.notify = notify
+    // Before anything is made: two supervisors would take each other's links for orphans.
+    claim = SharedFD(try NetworkControl.claim(), label: "claim of the network namespace")
     let host = try HostFacts.read()
     capacity = try policy.capacity(of: host)
     try Self.makeDirectories(layout)

@@ -26,7 +26,6 @@ struct SliceEnvironment: Sendable {
   let reaper: LinkReaper
   let maker: NamespaceMaker
   let publisher: PortPublisher
-  private let claim: SharedFD
   private let confinement: Confinement
   private let sliceInit: SharedFD
   private let null: SharedFD
@@ -40,7 +39,6 @@ struct SliceEnvironment: Sendable {
     self.cgroup = cgroup
     self.images = images
     self.storage = storage
-    claim = SharedFD(try NetworkControl.claim(), label: "claim of the network namespace")
     network = try NetworkControl()
     nodeAddress = SharedAddress(network)
     (classifier, classifierGap) = try Self.makeClassifier(layout, policy, network)
