@@ -34,7 +34,7 @@ public struct TrafficClass: Sendable, Hashable {
 public struct TrafficShape: Sendable, Hashable {
   /// Of all slices together, in bits a second; nil: not known.
   public var total: UInt64?
-  /// The smallest weight that had to be told apart so far.
+  /// The smallest weight that is to be told apart.
   public private(set) var leastWeight: UInt64 = TrafficWish.usualWeight
 
   public init(total: UInt64? = nil) { self.total = total }
@@ -65,8 +65,8 @@ public struct TrafficShape: Sendable, Hashable {
   private func packet(split: Bool) -> UInt64 { split ? Self.frame : Self.largePacket }
 
   /// Bytes of a quantum for each of a weight. A turn must be worth a packet at least: a class sends
-  /// one at each turn whatever its quantum, and shares would be by packets. In powers of two, so that
-  /// all are set anew a few times at most.
+  /// one at each turn whatever its quantum, and shares would be by packets. In powers of two, so that few
+  /// changes of weights have all set anew.
   public var unit: UInt64 {
     let packet = packet(split: isSplit(nil))
     var unit = (packet + TrafficWish.usualWeight - 1) / TrafficWish.usualWeight
@@ -74,12 +74,10 @@ public struct TrafficShape: Sendable, Hashable {
     return unit
   }
 
-  /// Has this weight told apart from others from now on. True: all classes must be set anew.
-  ///
-  /// It is never taken back, so that nobody keeps the node busy with weights that come and go.
+  /// Has weights from this one on told apart. True: all classes must be set anew.
   public mutating func allow(weight: UInt64) -> Bool {
     let before = unit
-    leastWeight = min(leastWeight, max(weight, 1))
+    leastWeight = min(TrafficWish.usualWeight, max(weight, 1))
     return unit != before
   }
 
@@ -127,7 +125,8 @@ public struct TrafficShape: Sendable, Hashable {
     let isSplit = packet == frame
     let turns = isSplit ? max(128 << 10, 64 * quantum) : 1 << 20
     let least = isSplit ? leastQueue : 4 * packet
-    return max(least, min(ceiling / 1000 * queueTime, turns, 1 << 20))
+    let bytes = max(least, min(ceiling / 1000 * queueTime, turns, 1 << 20))
+    return max(bytes, min(2 * quantum, 4 << 20))
   }
 }
 

@@ -27,14 +27,15 @@ import Testing
     }
   }
 
-  @Test func allAreSetAnewAFewTimesAtMost() {
+  @Test func turnsAreNoLongerThanTheyMustBe() {
     var shape = TrafficShape(total: 100_000_000)
-    var changes = 0
-    for weight in [100, 50, 100, 50, 3, 1, 2, 1, 10_000, 1] as [UInt64] {
-      if shape.allow(weight: weight) { changes += 1 }
+    let usual = shape.unit
+    var changes: [Bool] = []
+    for weight in [10_000, 100, 50, 49, 1, 700] as [UInt64] {
+      changes.append(shape.allow(weight: weight))
     }
-    #expect(changes == 3)
-    #expect(shape.leastWeight == 1)
+    #expect(changes == [false, false, true, false, true, true])
+    #expect(shape.unit == usual)
   }
 
   @Test func aQueueHasTheNextTurnsReady() {

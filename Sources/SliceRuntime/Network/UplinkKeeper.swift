@@ -1,3 +1,4 @@
+import CKernel
 import Descriptor
 import Glibc
 import SliceKernel
@@ -24,6 +25,8 @@ final class UplinkKeeper: Sendable {
     /// Whether any slice has ever asked for a share.
     var isAsked: Bool
     var leastWeight = TrafficWish.usualWeight
+    /// When turns may be shortened again, on the monotonic clock.
+    var nextShortening: UInt64 = 0
     /// What there is to tell of links.
     var news: [[String: String]] = []
   }
@@ -209,6 +212,7 @@ final class UplinkKeeper: Sendable {
         while true {
           alarm.sleep(nanoseconds: Self.lookInterval)
           if hasChanged.exchange(false, ordering: .acquiring) || !isSound() { look() }
+          shortenTurns()
           while makeAhead() {}
           tell(notify)
         }
@@ -313,6 +317,26 @@ final class UplinkKeeper: Sendable {
         isSound = false
       }
       return isSound
+    }
+  }
+
+  /// Takes turns back to what the weights need that are in use. All classes are set for it, and again
+  /// once a small weight comes back: so it has to wait a hundred times as long as that takes, and who
+  /// changes weights to and fro has a hundredth of a processor for it.
+  private func shortenTurns() {
+    state.withLock { state in
+      let now = kernel_monotonic()
+      guard state.leastWeight < TrafficWish.usualWeight, now >= state.nextShortening else { return }
+      let least = state.wishes.values.reduce(TrafficWish.usualWeight) { min($0, $1.weight) }
+      guard least > state.leastWeight else { return }
+      state.leastWeight = least
+      for place in state.links.indices {
+        // Longer turns than are needed do no harm but that of being long.
+        try? onLink(place, &state) { (link, wishes) throws(SliceError) in
+          try link.allow(weight: least, wishes)
+        }
+      }
+      state.nextShortening = now + 200 * (kernel_monotonic() - now)
     }
   }
 
