@@ -2,7 +2,8 @@ import Glibc
 import SliceKernel
 
 extension SliceEnvironment {
-  /// How often, and how long each time (microseconds), a creation waits for a number whose link is going.
+  /// How often, and how long each time (microseconds), a creation waits for a number whose link is going
+  /// or being made.
   private static let tries = 1000
   private static let pause: UInt32 = 5_000
 
@@ -11,6 +12,8 @@ extension SliceEnvironment {
   /// - Parameter linked: whether it wants a link at once.
   func claimNumber(linked: Bool) -> (number: Int, namespaces: SliceNamespaces?)? {
     for _ in 0..<Self.tries {
+      // Asked first: what is on its way now may have arrived when it is looked for.
+      let isMoreComing = reaper.isReleasing || pool.isFilling
       if linked, let ready = pool.take() { return ready }
       if let number = numbers.take() { return (number, nil) }
       // The last free numbers may be those that are kept ready.
@@ -18,7 +21,7 @@ extension SliceEnvironment {
         reaper.retire(ready.number)
         return (ready.number, nil)
       }
-      guard reaper.isReleasing else { return nil }
+      guard isMoreComing else { return nil }
       usleep(Self.pause)
     }
     return nil

@@ -101,9 +101,11 @@ final class LinkReaper: Sendable {
   }
 
   private func gone(_ those: some Sequence<Int>) {
-    let freed = going.withLock { going in
-      those.filter { going.removeValue(forKey: $0)?.number == .freed }
+    going.withLock { going in
+      for number in those where going.removeValue(forKey: number)?.number == .freed {
+        // Under the lock, so that at no moment it seems to be neither.
+        numbers.release(number)
+      }
     }
-    for number in freed { numbers.release(number) }
   }
 }

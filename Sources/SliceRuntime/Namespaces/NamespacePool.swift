@@ -16,6 +16,8 @@ final class NamespacePool: Sendable {
   private let numbers: Numbers
   private let reaper: LinkReaper
   private let ready = Mutex<[Int: SliceNamespaces]>([:])
+  /// Whether the thread may hold a number that is not ready yet.
+  private let filling = Atomic<Bool>(false)
   /// Slices that are being made.
   private let creations = Atomic<Int>(0)
 
@@ -38,7 +40,7 @@ final class NamespacePool: Sendable {
       try SystemThread.start(name: "namespace-pool", stackSize: 256 << 10) { [self] in
         while true {
           fill()
-          // One was taken, or a number is free that was missing.
+          // Until one is taken, or a number becomes free that was missing.
           numbers.freed.sleep(nanoseconds: .max / 4)
         }
       }
@@ -72,7 +74,11 @@ final class NamespacePool: Sendable {
 
   // MARK: - The thread
 
+  var isFilling: Bool { filling.load(ordering: .sequentiallyConsistent) }
+
   private func fill() {
+    filling.store(true, ordering: .sequentiallyConsistent)
+    defer { filling.store(false, ordering: .sequentiallyConsistent) }
     while ready.withLock({ $0.count }) < size, let number = numbers.take() {
       waitForAMoment()
       do throws(SliceError) {
@@ -81,7 +87,8 @@ final class NamespacePool: Sendable {
         reaper.release(number)
       } catch {
         numbers.release(number)
-        kernel_sleep(Self.pause)
+        filling.store(false, ordering: .sequentiallyConsistent)
+        return kernel_sleep(Self.pause)
       }
     }
   }
