@@ -193,7 +193,8 @@ static __always_inline enum reason read_icmp(const struct icmp *icmp, struct pac
 
 // Fragments: their later parts have no ports. They pass where no ports are asked for, see
 // check_destination(), and only for protocols whose header fits into the 8 bytes that no later part
-// can reach: an offset counts in units of 8. A first part must hold that header whole. TCP finds
+// can reach: an offset counts in units of 8. A first part must hold that header whole. Where ports are
+// asked for, no part passes: first parts alone would fill the host's memory for reassembly. TCP finds
 // its path's MTU and sends none; refused, they can't be used to rewrite its flags (RFC 1858, 3128).
 //
 // What the length field of the IP header leaves out is cut off by others, later; so no header may
@@ -274,7 +275,7 @@ find_place(struct __sk_buff *skb, const struct packet *packet, const struct slic
 }
 
 static __always_inline int is_service(const struct packet *packet, enum place place) {
-    if (packet->later_fragment || packet->port == 0) return 0;
+    if (packet->fragmented || packet->port == 0) return 0;
     struct service service = {.port = packet->port, .protocol = packet->protocol};
     if (place == HOST && bpf_map_lookup_elem(&services, &service)) return 1;
     __builtin_memcpy(service.address, packet->destination, 16);
@@ -293,7 +294,8 @@ static __always_inline int is_allowed_network(__u32 link, const struct packet *p
 static __always_inline int is_allowed_service(__u32 link, const struct packet *packet) {
     struct allowed_service service = {
         .link = link, .port = packet->port, .protocol = packet->protocol};
-    return packet->port && bpf_map_lookup_elem(&allowed_services, &service);
+    return !packet->fragmented && packet->port &&
+           bpf_map_lookup_elem(&allowed_services, &service);
 }
 
 // What a packet from the slice would be an answer to.
@@ -311,7 +313,7 @@ static __always_inline struct flow answered(struct __sk_buff *skb, const struct 
 // Whether the host has sent what this answers.
 static __always_inline int
 is_answer(struct __sk_buff *skb, const struct packet *packet) {
-    if (packet->later_fragment || packet->opens || packet->echo_request) return 0;
+    if (packet->fragmented || packet->opens || packet->echo_request) return 0;
     // About a packet from there, as check_quote() has made sure.
     if (packet->error) return 1;
     struct flow flow = answered(skb, packet);
@@ -323,7 +325,7 @@ is_answer(struct __sk_buff *skb, const struct packet *packet) {
 // The same for who has come to a published port.
 static __always_inline int
 is_published_answer(struct __sk_buff *skb, const struct packet *packet) {
-    if (packet->later_fragment || packet->opens || packet->source_port == 0) return 0;
+    if (packet->fragmented || packet->opens || packet->source_port == 0) return 0;
     struct flow flow = answered(skb, packet);
     return answers_visit(&flow, packet->source);
 }

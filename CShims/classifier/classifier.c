@@ -339,20 +339,29 @@ static bool contains(const uint32_t *links, size_t count, uint32_t link) {
     return false;
 }
 
-int ccl_retain(
-    const struct ccl_classifier *classifier, const uint32_t *links, size_t count,
+// Those that are keys of a map.
+static int retain(
+    const struct ccl_classifier *classifier, int map, const uint32_t *links, size_t count,
     struct ccl_error *error) {
     // The walk goes by keys, and begins anew where its present one is gone: the next is got first.
     __u32 link, next;
-    bool more = bpf_map_get_next_key(classifier->drops, NULL, &next) == 0;
+    bool more = bpf_map_get_next_key(map, NULL, &next) == 0;
     while (more) {
         link = next;
-        more = bpf_map_get_next_key(classifier->drops, &link, &next) == 0;
+        more = bpf_map_get_next_key(map, &link, &next) == 0;
         if (contains(links, count, link)) continue;
         int result = ccl_dismiss(classifier, link, error);
         if (result < 0) return result;
     }
     return 0;
+}
+
+int ccl_retain(
+    const struct ccl_classifier *classifier, const uint32_t *links, size_t count,
+    struct ccl_error *error) {
+    // One of both may be new, where its layout has changed.
+    int result = retain(classifier, classifier->slices, links, count, error);
+    return result < 0 ? result : retain(classifier, classifier->drops, links, count, error);
 }
 
 // --- Destinations

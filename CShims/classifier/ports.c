@@ -44,10 +44,11 @@ int ccl_name_namespace(
 
 void ccl_release_ports(const struct ccl_classifier *classifier, uint32_t link) {
     struct slice entry;
-    if (bpf_map_lookup_elem(ccl_map(classifier, "slices"), &link, &entry) < 0 || !entry.shared)
-        return;
+    // What is not known, of an earlier supervisor with another layout, may have some.
+    const bool known = bpf_map_lookup_elem(ccl_map(classifier, "slices"), &link, &entry) == 0;
+    if (known && !entry.shared) return;
     give(ccl_port_table(classifier), link, NULL, 0);
-    bpf_map_delete_elem(ccl_map(classifier, "namespaces"), &entry.namespace);
+    if (known) bpf_map_delete_elem(ccl_map(classifier, "namespaces"), &entry.namespace);
 }
 
 int ccl_set_ports(

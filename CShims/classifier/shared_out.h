@@ -85,6 +85,8 @@ exchange_echo(struct __sk_buff *skb, const struct slice *slice, const struct pac
     if (owner_of(packet->echo) != skb->ifindex) {
         if (slice->port_count == 0) return DROP_PORT;
         own = slice->first_port + own % slice->port_count;
+        // Should the block be of earlier.
+        if (owner_of(bpf_htons(own)) != skb->ifindex) return DROP_PORT;
     }
     __u32 *inside = echo_of(bpf_htons(own));
     if (!inside) return DROP_PORT;

@@ -368,6 +368,17 @@ int cnl_nat_publish(
     return -failure.error;
 }
 
+int cnl_nat_find(bool *found, struct cnl_error *error) {
+    struct cnl_batch batch = {0};
+    add_table(&batch, "find nftables table", NFT_MSG_GETTABLE, 0);
+    struct cnl_error failure;
+    int result = nft_ask(&batch, &failure);
+    *found = result == 0;
+    if (result == 0 || result == -ENOENT) return 0;
+    if (error) *error = failure;
+    return result;
+}
+
 int cnl_nat_remove(struct cnl_error *error) {
     struct cnl_batch batch = {0};
     nft_begin(&batch);

@@ -33,6 +33,10 @@ static bool feature_missing(int number) {
 
 int nft_commit(struct cnl_batch *batch, struct cnl_error *error) {
     add_bound(batch, NFNL_MSG_BATCH_END);
+    return nft_ask(batch, error);
+}
+
+int nft_ask(struct cnl_batch *batch, struct cnl_error *error) {
     struct cnl_error failure;
     int socket = cnl_socket(NETLINK_NETFILTER, &failure);
     int result = socket;

@@ -17,6 +17,8 @@
 void nft_begin(struct cnl_batch *batch);
 // Runs it. EOPNOTSUPP: the kernel lacks a part.
 int nft_commit(struct cnl_batch *batch, struct cnl_error *error);
+// Runs what is no transaction: a question.
+int nft_ask(struct cnl_batch *batch, struct cnl_error *error);
 
 // A message of family inet, which asks for an acknowledgement.
 struct nl_msg *nft_add(struct cnl_batch *batch, const char *operation, int type, int flags);

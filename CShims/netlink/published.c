@@ -45,8 +45,9 @@ static bool parse(struct nlattr **attributes, int last, struct nlattr *nest) {
     return nest && nla_parse_nested(attributes, last, nest, NULL) == 0;
 }
 
-static bool is_answered(struct nlattr *status) {
-    return !status || ntohl(nla_get_u32(status)) & IPS_SEEN_REPLY;
+// Answered, or translated: then it is on its way already.
+static bool is_settled(struct nlattr *status) {
+    return !status || ntohl(nla_get_u32(status)) & (IPS_SEEN_REPLY | IPS_SRC_NAT | IPS_DST_NAT);
 }
 
 // Whether the answers of a connection come from what is searched for: those are as the slice sends
@@ -93,7 +94,7 @@ static void collect(const struct nlmsghdr *reply, void *argument) {
     if (nlmsg_parse(header, sizeof(struct nfgenmsg), attributes, CTA_MAX, NULL) < 0) return;
     struct nlattr *tuple = attributes[CTA_TUPLE_ORIG];
     if (!tuple || !attributes[CTA_ID] || nla_len(tuple) > TUPLE_SIZE ||
-        (!search->address && is_answered(attributes[CTA_STATUS])) ||
+        (!search->address && is_settled(attributes[CTA_STATUS])) ||
         !matches(search, attributes[CTA_TUPLE_REPLY]))
         return;
     struct connection *connection = add_connection(search);

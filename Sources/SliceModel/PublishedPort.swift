@@ -168,11 +168,13 @@ extension PortRange: CustomStringConvertible {
 }
 
 extension OwnerBounds {
-  /// Whether a slice may have this port of the node's address, which is its own for both protocols.
+  /// Whether a slice may have this port of the node's address, which is its own for both protocols and
+  /// is not held: only where a rule says so, what everybody may publish is not enough.
   func allowsSharing(_ port: UInt16) -> Bool {
-    Transport.allCases.allSatisfy { transport in
-      ports.contains { $0.contains(TransportPort(port: port, transport: transport)) }
-    }
+    ports != [.unprivileged]
+      && Transport.allCases.allSatisfy { transport in
+        ports.contains { $0.contains(TransportPort(port: port, transport: transport)) }
+      }
   }
 
   /// Refuses to publish what the owner may not; what a slice has already it keeps.

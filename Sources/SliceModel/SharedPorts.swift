@@ -28,6 +28,9 @@ public struct SharedPorts: Sendable, Hashable {
     return above.count >= below.count ? above : below
   }
 
+  /// How many ports an owner's slice may have, so that none takes all.
+  public static let most = 1024
+
   /// Refuses ports that no slice may have, or this owner may not.
   ///
   /// - Parameter bounds: nil for who is not bound.
@@ -38,9 +41,13 @@ public struct SharedPorts: Sendable, Hashable {
         "net.ports=\(ports): port \(port) is among \(text(ClosedRange(translated))), which connections of others get by chance",
         hint: "\(text(range)) are for slices")
     }
-    let port = ports.ranges.lazy.joined().first { port in
-      !range.contains(port) && bounds.map { !$0.allowsSharing(port) } ?? false
+    guard let bounds else { return }
+    guard ports.count <= Self.most else {
+      throw SliceError(
+        .refused, "net.ports=\(ports): \(ports.count) ports are too many",
+        hint: "at most \(Self.most)")
     }
+    let port = ports.ranges.lazy.joined().first { !range.contains($0) && !bounds.allowsSharing($0) }
     guard let port else { return }
     throw SliceError(
       .refused, "net.ports=\(ports): you have no right to port \(port)",

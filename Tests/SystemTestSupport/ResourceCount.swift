@@ -12,6 +12,8 @@ public struct ResourceCount: Sendable, Equatable {
     left.found.mapValues(\.count) == right.found.mapValues(\.count)
   }
 
+  public var linksOfSlices: Int { found["links", default: []].count { $0.hasPrefix("sl-") } }
+
   /// What is here and was not in `earlier`, and the other way round; empty when they are equal.
   public func difference(from earlier: ResourceCount) -> String {
     var lines: [String] = []

@@ -284,10 +284,26 @@ import Testing
     }
   }
 
+  @Test func aFlushedRulesetIsMadeAgain() throws {
+    try withSites { node, sites in
+      try node.createSeer("web", "8080:80")
+      #expect(try sites.asks(.peer)("tcp", Sites.host4, 8080) == Sites.peer4)
+      #expect(try node.host.run(["nft", "flush", "ruleset"]).status == 0)
+      #expect(try sites.asks(.peer)("tcp", Sites.host4, 8080) == nil)
+      #expect(
+        try eventually(within: 20) {
+          try sites.asks(.peer)("tcp", Sites.host4, 8080) == Sites.peer4
+        })
+      #expect(try node.succeed("events").contains("translation-lost"))
+    }
+  }
+
   @Test func theEndOfASliceWithdrawsItsPorts() throws {
     try withSites { node, sites in
       try node.createSeer("web", "8080:80")
-      try node.succeed("exec", "web", "--", "sh", "-c", "kill -9 -1; true", timeout: 20)
+      // Its service's end is the slice's, and may be this command's before it has returned.
+      let killed = try node.slicectl("exec", "web", "--", "sh", "-c", "kill -9 -1; true")
+      #expect([0, 137].contains(killed.status), "\(killed)")
       try node.succeed("stop", "--timeout", "0", "web")
       #expect(try !node.table().contains("elements"))
       // Whoever gets its address next is not reached.

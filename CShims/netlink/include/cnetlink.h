@@ -321,6 +321,8 @@ int cnl_nat_publish(
     const struct cnl_publisher *before, const struct cnl_publisher *after,
     struct cnl_error *error);
 
+// Whether the table is there: who flushes nftables' ruleset takes it away.
+int cnl_nat_find(bool *found, struct cnl_error *error);
 // Idempotent; 0 also on a kernel without nftables.
 int cnl_nat_remove(struct cnl_error *error);
 

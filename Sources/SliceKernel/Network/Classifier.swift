@@ -144,18 +144,23 @@ public final class Classifier: Sendable {
   /// Forgets a link, and returns its index. One that is not known is fine: nil.
   @discardableResult
   public func dismiss(_ link: String) throws(SliceError) -> UInt32? {
-    try withdrawAllowances(link)
-    guard let index = links.withLock({ $0.removeValue(forKey: link) }) else { return nil }
+    guard let index = links.withLock({ $0[link] }) else {
+      try withdrawAllowances(link)
+      return nil
+    }
+    // First, so that whatever fails nothing passes; what failed can be tried again.
     try ports.withLock { (_) throws(SliceError) in
       try classifying("link \(link)") { ccl_dismiss(handle.pointer, index, $0) }
     }
+    links.withLock { $0[link] = nil }
+    try withdrawAllowances(link)
     return index
   }
 
   /// Forgets all that an earlier supervisor admitted and this one has not.
   public func dismissOthers() throws(SliceError) {
-    let known = links.withLock { Array($0.values) }
     try ports.withLock { (_) throws(SliceError) in
+      let known = links.withLock { Array($0.values) }
       try classifying("former links") { ccl_retain(handle.pointer, known, known.count, $0) }
     }
   }

@@ -23,11 +23,16 @@ public final class NetworkNamespace: Sendable {
     routing = OwnedFD(adopting: made.rtnetlink)
   }
 
-  /// That of a process.
-  public init(of process: pid_t) throws(SliceError) {
+  /// That of a process. ESRCH, as `failed`, once it has ended.
+  public init(of process: PidFD) throws(SliceError) {
     let own = try reporting("open a network namespace") { () throws(SystemError) in
-      let path = "/proc/\(process)/ns/net"
-      return OwnedFD(adopting: try checked("open", path) { open(path, O_RDONLY | O_CLOEXEC) })
+      let path = "/proc/\(process.pid)/ns/net"
+      let own = OwnedFD(adopting: try checked("open", path) { open(path, O_RDONLY | O_CLOEXEC) })
+      // Only while it lives its number is certainly its own.
+      guard !process.hasEnded() else {
+        throw SystemError(code: ESRCH, operation: "open", subject: path)
+      }
+      return own
     }
     var made = cnl_namespace()
     try network("join a network namespace") { cnl_namespace_adopt(own.rawValue, &made, $0) }

@@ -55,6 +55,13 @@ public enum Translation {
     }
   }
 
+  /// Whether the table is there.
+  public static func isInstalled() throws(SliceError) -> Bool {
+    var found = false
+    try network("network address translation") { cnl_nat_find(&found, $0) }
+    return found
+  }
+
   /// Withdraws the ports of `before` and publishes those of `after`, all or nothing.
   public static func publish(_ before: Publisher?, _ after: Publisher?) throws(SliceError) {
     try withFlat([before, after].compactMap(\.self)) { (list) throws(SliceError) in

@@ -173,6 +173,10 @@ public final class Node: Sendable {
     try requireProcessors(spec.settings)
     let unenforced = try enforcement(of: spec)
     if spec.settings.networkMode == .shared {
+      // Before any is tried: that binds it for a moment.
+      if let ports = spec.settings.ports {
+        try policy.network.sharedPorts.admit(ports, within: bounds)
+      }
       try environment.requireShared(spec.settings.ports)
     }
     let image = try images.resolve(spec.image).identity
@@ -461,8 +465,9 @@ public final class Node: Sendable {
       let (process, run) = try environment.start(
         slice.record, defaults: defaults, ready: slice.takeNamespaces())
       slice.began(process, run)
-      try memory.add(slice.name, cgroup.slice(slice.name).limits)
+      // First, because whoever ends a slice waits for the watcher.
       try watcher.watch(process, name: slice.name)
+      try memory.add(slice.name, cgroup.slice(slice.name).limits)
       try save(slice)
       report(slice, "started", by: user, ["pid": "\(process.pid)"])
     } catch {
@@ -542,13 +547,15 @@ public final class Node: Sendable {
 
   /// Removes everything of a slice that does not run, and its name. Returns what stayed.
   private func discard(_ slice: ManagedSlice) -> [String] {
+    // Never used, they must not serve another slice: their link is about to be retired.
+    _ = slice.takeNamespaces()
     let leftovers = environment.cleanUp(slice.record) + environment.remove(slice.record)
     guard leftovers.isEmpty else { return leftovers }
     table.withLock {
       $0[slice.name] = nil
       ports.release(slice.record.spec.settings.publishedPorts, of: slice.name)
     }
-    environment.release(slice.number, slice.takeNamespaces())
+    environment.release(slice.number, nil)
     do throws(SliceError) {
       try protectFloors(with: slice.settings)
     } catch {

@@ -81,6 +81,7 @@ extension Node {
           )
         }
       } catch {
+        environment.nodeAddress.owe()
         report(slice, "readdress-failed", by: nil, ["reason": error.message])
       }
     }

@@ -24,6 +24,7 @@ final class PortPublisher: Sendable {
     var slices: [Int: Running] = [:]
     /// What the kernel lacks; nil: nothing.
     var gap: String?
+    var isInstalled = false
   }
 
   private let network: NetworkControl
@@ -53,17 +54,26 @@ final class PortPublisher: Sendable {
       do throws(SliceError) {
         try Translation.install(
           pools, linkPrefix: linkPrefix, ports: ports, publishers: publishers)
-        state.gap = nil
+        (state.gap, state.isInstalled) = (nil, true)
       } catch {
         guard error.code == .unenforceable else { throw error }
         state.gap = error.message
         do throws(SliceError) {
           try Translation.install(
             pools, linkPrefix: linkPrefix, ports: ports, publishers: nil)
+          state.isInstalled = true
         } catch {
           guard error.code == .unenforceable else { throw error }
         }
       }
+    }
+  }
+
+  /// Whether the table was there once and is gone: somebody has flushed the host's ruleset.
+  var isTableLost: Bool {
+    state.withLock { state in
+      // What can't be asked is as it was.
+      state.isInstalled && (try? Translation.isInstalled()) == false
     }
   }
 

@@ -8,6 +8,8 @@ final class SharedAddress: Sendable {
   private let network: NetworkControl
   private let last: Mutex<NodeAddress?>
   private let given = Mutex<NodeAddress?>(nil)
+  /// Whether a slice could not be given it.
+  private let owed = Atomic(false)
 
   init(_ network: NetworkControl) {
     self.network = network
@@ -25,11 +27,15 @@ final class SharedAddress: Sendable {
       return false  // Packets that have no way end in the classifier.
     }
     last.withLock { $0 = address }
+    let isOwed = owed.exchange(false, ordering: .relaxed)
     return given.withLock { given in
       defer { given = address }
-      return given != address
+      return isOwed || given != address
     }
   }
+
+  /// Has slices be given it again at the next look.
+  func owe() { owed.store(true, ordering: .relaxed) }
 
   /// As it is now.
   func read() throws(SliceError) -> NodeAddress {
@@ -54,8 +60,16 @@ extension SliceEnvironment {
       throw SliceError(
         .unenforceable, "net.mode=shared: this host cannot divide ports (\(missing))")
     }
-    _ = try nodeAddress.read()
+    let address = try nodeAddress.read()
+    guard uplinks.isClassified(UInt32(address.link)) else {
+      throw SliceError(
+        .unenforceable,
+        "net.mode=shared: the link with this host's address is not one of the links to the world that slices share",
+        hint: "'slicectl events' tells of links; see uplinks in sliced(8)")
+    }
     guard let ports else { return }
+    // Those of a slice that was made under another policy may be what others get by chance now.
+    try policy.network.sharedPorts.admit(ports, within: nil)
     do throws(SliceError) {
       try NetworkControl.requireFree(ports.ranges.joined())
     } catch {
@@ -87,19 +101,19 @@ extension SliceEnvironment {
   func readmitShared(
     _ record: SliceRecord, index: UInt32, process: PidFD
   ) throws(SliceError) {
-    let namespace = try NetworkNamespace(of: process.pid)
+    let namespace = try NetworkNamespace(of: process)
     do throws(SliceError) {
       try namespace.readdress(try nodeAddress.read().addresses)
     } catch {
       guard error.code == .unenforceable else { throw error }
-      return
+      return nodeAddress.owe()
     }
     try admitShared(record, index: index, namespace)
   }
 
   /// Changes the ports of a slice that runs. What it has bound already it keeps, without packets.
   func give(_ ports: PortRanges, _ record: SliceRecord, process: PidFD) throws(SliceError) {
-    try NetworkNamespace(of: process.pid).setAutomaticPorts(ports)
+    try NetworkNamespace(of: process).setAutomaticPorts(ports)
     try classifier?.give(ports, to: SliceLink.name(record.number))
   }
 

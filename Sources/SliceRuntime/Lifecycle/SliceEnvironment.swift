@@ -42,6 +42,8 @@ struct SliceEnvironment: Sendable {
     network = try NetworkControl()
     nodeAddress = SharedAddress(network)
     (classifier, classifierGap) = try Self.makeClassifier(layout, policy, network)
+    // Before the first slice is taken over, which has been using them.
+    try classifier?.allow(NetworkPolicy.nameServices(Self.nameServers(policy)))
     uplinks = try UplinkKeeper(
       network: network, classifier: classifier, named: policy.network.uplinks,
       total: policy.total.net?.bitsPerSecond, linkPrefix: SliceLink.prefix)
@@ -212,12 +214,17 @@ struct SliceEnvironment: Sendable {
 
   // MARK: - Building
 
+  /// What slices are told to ask for names.
+  private static func nameServers(_ policy: NodePolicy) -> [String] {
+    policy.nameServers.isEmpty ? EtcFiles.hostNameServers() : policy.nameServers
+  }
+
   /// What a slice has on disk from its creation to its end.
   func build(_ record: SliceRecord) throws(SliceError) {
     let place = try sliceLayout(record)
     let name = try SliceName(record.name)
     let owner = idRange(record.number).first
-    let servers = policy.nameServers.isEmpty ? EtcFiles.hostNameServers() : policy.nameServers
+    let servers = Self.nameServers(policy)
     try classifier?.allow(NetworkPolicy.nameServices(servers))
     let addresses =
       record.spec.settings.networkMode == .routed ? link(record.number).addresses : nil
@@ -301,7 +308,7 @@ struct SliceEnvironment: Sendable {
     let number = record.number
     let mode = record.spec.settings.networkMode
     guard mode != .none else { return try maker.make(number, linked: false) }
-    if mode == .shared { try requireShared(nil) }
+    if mode == .shared { try requireShared(record.spec.settings.ports) }
     // It may have been created under another kernel.
     if let classifierGap, !record.spec.allowUnenforced, !policy.allowUnenforced {
       throw SliceError(.unenforceable, "this host cannot enforce net.mode (\(classifierGap))")
@@ -322,6 +329,8 @@ struct SliceEnvironment: Sendable {
       namespaces = try mode == .shared ? makeShared(record) : maker.make(number, linked: true)
     }
     if let index = namespaces.link {
+      // Should anything still be admitted under the name.
+      _ = try classifier?.dismiss(SliceLink.name(number))
       if mode == .shared {
         try admitShared(record, index: index, namespaces.network)
       } else {

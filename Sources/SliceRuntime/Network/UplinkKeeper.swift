@@ -200,6 +200,16 @@ final class UplinkKeeper: Sendable {
 
   // MARK: - Links
 
+  /// Whether packets that come by this link reach slices which share its address.
+  func isClassified(_ index: UInt32) -> Bool {
+    func isThere() -> Bool {
+      state.withLock { $0.links.contains { $0.index == index && $0.isClassified } }
+    }
+    if isThere() { return true }
+    look()
+    return isThere()
+  }
+
   /// Begins to follow the links, for the life of this process.
   ///
   /// - Parameter notify: called on any thread with the details of what has happened to one.

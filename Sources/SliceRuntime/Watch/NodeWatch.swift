@@ -103,12 +103,26 @@ extension Node {
     let running = table.withLock { $0.values.filter { $0.record.run != nil } }
     usage.keep(Set(running.map(\.name)))
     followNodeAddress(running)
+    repairTranslation()
     for slice in running {
       examineMemory(slice)
       guard let sample = UsageSample(of: cgroup.slice(slice.name).limits) else { continue }
       let account = storage.account(environment.project(slice.record.number))
       for finding in usage.observe(slice.name, sample, storage: account) { tell(slice, finding) }
     }
+  }
+
+  /// Makes the table of translations again after somebody has flushed the host's ruleset.
+  private func repairTranslation() {
+    guard environment.publisher.isTableLost else { return }
+    var details = ["table": "inet slices"]
+    do throws(SliceError) {
+      try environment.installTranslation()
+    } catch {
+      details["reason"] = error.message
+    }
+    notify(
+      NodeEvent(slice: nil, owner: nil, kind: "translation-lost", by: nil, details: details))
   }
 
   private func tell(_ slice: ManagedSlice, _ finding: UsageWatch.Finding) {
