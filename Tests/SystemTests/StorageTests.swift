@@ -126,10 +126,12 @@ enum StorageKind: String, CaseIterable, CustomTestStringConvertible {
     _ kind: StorageKind
   ) throws {
     try withNode(kind.options()) { node in
-      try node.create("first", "--set", "disk.max=5M", "--set", "disk.files.max=30")
+      // Without links: a number is free again only when its link has gone.
+      try node.create(
+        "first", "--set", "net.mode=none", "--set", "disk.max=5M", "--set", "disk.files.max=30")
       let number = try node.inspect("first")["ids"]["first"]
       try node.succeed("destroy", "--force", "first")
-      try node.create("second")
+      try node.create("second", "--set", "net.mode=none")
       #expect(try node.inspect("second")["ids"]["first"] == number)
       let report = try storage(node, "second")
       #expect(report["maxBytes"] == .null && report["maxFiles"] == .null)
@@ -172,18 +174,20 @@ enum StorageKind: String, CaseIterable, CustomTestStringConvertible {
       #expect(made.status == 0, "\(made)")
       _ = try node.shell("web", "mkdir /srv/d; : >/srv/f; chown 1000:1000 /srv/d /srv/f")
       let control = "\(node.state)/storage/web/control"
+      // Names that no path has by chance.
       for script in [
-        "chattr -p 7 D && lsattr -dp D | grep -qw 7", "chattr -p 7 F && lsattr -p F | grep -qw 7",
-        "chattr -P D && ! lsattr -d D | cut -d ' ' -f 1 | grep -q P",
+        "chattr -p 7 @D && lsattr -dp @D | grep -qw 7",
+        "chattr -p 7 @F && lsattr -p @F | grep -qw 7",
+        "chattr -P @D && ! lsattr -d @D | cut -d ' ' -f 1 | grep -q P",
       ] {
-        let outside = script.replacing("D", with: control).replacing("F", with: control + "/f")
+        let outside = script.replacing("@D", with: control).replacing("@F", with: control + "/f")
         let proof = try node.host.run([
           "sh", "-c", "mkdir -p \(control); chattr +P \(control); : >\(control)/f; \(outside)",
         ])
         #expect(proof.status == 0, "the control: \(script): \(proof)")
         for user in ["0", "1000"] {
           for directory in ["/", "/srv", "/srv/d"] {
-            let inside = script.replacing("D", with: directory).replacing("F", with: "/srv/f")
+            let inside = script.replacing("@D", with: directory).replacing("@F", with: "/srv/f")
             let result = try node.slicectl("exec", "web", "--user", user, "--", "sh", "-c", inside)
             #expect(result.status != 0, "\(user): \(inside): \(result)")
           }
