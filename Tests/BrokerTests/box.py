@@ -227,8 +227,11 @@ def broker_inside(pid, executable, arguments):
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xff)
     check(libc.prctl(1, signal.SIGKILL, 0, 0, 0))
     with tempfile.TemporaryDirectory() as root:
-        os.chroot(root)
-    os.chdir("/")
+        place = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    # Removed already: nothing can be made in it, and nothing is left.
+    os.fchdir(place)
+    os.chroot(".")
+    os.close(place)
     os.execve(executable, ["slice-broker"] + arguments, {})
 
 
