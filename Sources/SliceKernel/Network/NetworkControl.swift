@@ -211,13 +211,6 @@ public final class NetworkControl: Sendable {
     try program(on: name, cnl_uplink_find) != nil
   }
 
-  /// Takes them off again. A link that is gone is fine.
-  public func detachClassifier(fromUplink name: String) throws(SliceError) {
-    let index = if_nametoindex(name)
-    guard index != 0 else { return }
-    try withContext("uplink \(name)") { cnl_uplink_detach($0, Int32(index), $1) }
-  }
-
   /// The ids of a program on one of the links whose name starts with `prefix`, and on the uplinks:
   /// through them all maps are found.
   public func runningClassifier(prefix: String) throws(SliceError) -> [UInt32] {

@@ -194,6 +194,8 @@ public final class ManagedSlice: Sendable {
 
   /// Waits until no run is on record; false when that takes longer.
   func awaitEnd(milliseconds: Int) -> Bool {
-    ended.wait(milliseconds: milliseconds) { state.withLock { $0.record.run == nil } }
+    ended.wait(nanoseconds: UInt64(max(0, milliseconds)) * 1_000_000) {
+      state.withLock { $0.record.run == nil }
+    }
   }
 }

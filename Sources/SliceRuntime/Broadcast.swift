@@ -33,12 +33,12 @@ final class Broadcast: @unchecked Sendable {  // the two are thread-safe themsel
 
   /// Waits until `isTrue`; false when that takes longer. It is asked with a lock held that `send` takes,
   /// so that no change is missed.
-  func wait(milliseconds: Int, until isTrue: () -> Bool) -> Bool {
+  func wait(nanoseconds: UInt64, until isTrue: () -> Bool) -> Bool {
     var deadline = timespec()
     clock_gettime(CLOCK_MONOTONIC, &deadline)
-    let end = deadline.tv_nsec + milliseconds % 1000 * 1_000_000
-    deadline.tv_sec += milliseconds / 1000 + end / 1_000_000_000
-    deadline.tv_nsec = end % 1_000_000_000
+    let end = UInt64(deadline.tv_nsec) + nanoseconds
+    deadline.tv_sec += Int(end / 1_000_000_000)
+    deadline.tv_nsec = Int(end % 1_000_000_000)
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     while !isTrue() {
