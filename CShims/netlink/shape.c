@@ -164,6 +164,16 @@ static void add_class(struct cnl_batch *batch, int index, const struct cnl_class
 
 static const char SET_BUCKET[] = "set TBF qdisc";
 
+static void add_fifo(struct cnl_batch *batch, int index, uint32_t parent, uint32_t queue) {
+    const struct tcmsg header = header_of(index, 0, parent);
+    const struct tc_fifo_qopt settings = {.limit = queue};
+    struct nl_msg *message = cnl_batch_add(
+        batch, "set bfifo qdisc", RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, &header,
+        sizeof header);
+    cnl_put_string(batch, message, TCA_KIND, "bfifo");
+    cnl_put(batch, message, TCA_OPTIONS, &settings, sizeof settings);
+}
+
 // One that is there is changed, whatever handle the kernel has given it.
 static void add_bucket(
     struct cnl_batch *batch, int index, uint32_t handle, uint32_t parent, uint64_t rate,
@@ -198,10 +208,11 @@ static int set_classes(
                 return cnl_fail(error, EINVAL, "check class", "%u", class->minor);
             }
             add_class(&batch, index, class);
-            if (class->queue)
-                add_bucket(
-                    &batch, index, 0, CNL_SHAPE_HANDLE | class->minor, AT_ONCE, class->packet,
-                    class->queue);
+            const uint32_t leaf = CNL_SHAPE_HANDLE | class->minor;
+            if (class->queue && class->packet)
+                add_bucket(&batch, index, 0, leaf, AT_ONCE, class->packet, class->queue);
+            else if (class->queue)
+                add_fifo(&batch, index, leaf, class->queue);
         }
         struct cnl_error failure;
         int result =

@@ -26,8 +26,9 @@ public struct TrafficClass: Sendable, Hashable {
   public var quantum: UInt64
   /// Bytes that wait at most; 0 where there is no queue.
   public var queue: UInt64
-  /// A larger packet, which hardware or the next host would have split, is split before it is queued.
-  public var largestPacket: UInt64
+  /// A larger packet, which hardware or the next host would have split, is split before it is queued;
+  /// nil: packets are queued as they come.
+  public var splitBeyond: UInt64?
 }
 
 /// How wishes become classes on one link. Pure arithmetic; design.md, "Bandwidth", says why so.
@@ -87,7 +88,7 @@ public struct TrafficShape: Sendable, Hashable {
     let burst = Self.burst(rate, packet(split: isSplit(nil)))
     return TrafficClass(
       rate: rate, ceiling: rate, burst: burst, ceilingBurst: burst, quantum: 0, queue: 0,
-      largestPacket: 0)
+      splitBeyond: nil)
   }
 
   public func callAsFunction(_ wish: TrafficWish) -> TrafficClass {
@@ -101,7 +102,7 @@ public struct TrafficShape: Sendable, Hashable {
     return TrafficClass(
       rate: rate, ceiling: ceiling, burst: Self.burst(rate, packet),
       ceilingBurst: Self.burst(ceiling, packet), quantum: min(quantum, UInt64(Int32.max)),
-      queue: Self.queue(ceiling, packet, quantum), largestPacket: packet)
+      queue: Self.queue(ceiling, packet, quantum), splitBeyond: packet == Self.frame ? packet : nil)
   }
 
   /// What a slice receives.
@@ -110,7 +111,7 @@ public struct TrafficShape: Sendable, Hashable {
     let burst = burst(rate, frame)
     return TrafficClass(
       rate: rate, ceiling: rate, burst: burst, ceilingBurst: burst, quantum: 0,
-      queue: queue(rate, bitsPerSecond < splitBelow ? frame : largePacket, 0), largestPacket: burst)
+      queue: queue(rate, bitsPerSecond < splitBelow ? frame : largePacket, 0), splitBeyond: burst)
   }
 
   private static func burst(_ rate: UInt64, _ packet: UInt64) -> UInt64 {

@@ -1280,8 +1280,8 @@ def root_of(index):
     return found.owner
 
 
-def shaped(minor, rate=1, ceil=12_500_000, queue=65_536, fresh=False):
-    return Class(minor, rate, ceil, 3028, 250_000, 1600, queue if minor > 1 else 0, 1514, fresh)
+def shaped(minor, rate=1, ceil=12_500_000, queue=65_536, packet=1514, fresh=False):
+    return Class(minor, rate, ceil, 3028, 250_000, 1600, queue if minor > 1 else 0, packet, fresh)
 
 
 def set_classes(index, *classes):
@@ -1337,6 +1337,11 @@ def test_tree_of_classes():
         assert leaf(again, "736c:2") == leaf(first, "736c:2")
         assert leaf(again, "736c:3") != leaf(first, "736c:3")
         assert len([one for one in qdiscs() if one["kind"] == "tbf"]) == 40
+        # One that no longer splits packets gets another queue, and back.
+        for packet, kind in (0, "bfifo"), (1514, "tbf"):
+            set_classes(index, shaped(5, queue=65_536, packet=packet))
+            new, = [one for one in qdiscs() if one.get("parent") == "736c:5"]
+            assert new["kind"] == kind
         for wrong in shaped(0), shaped(65_536), shaped(2, rate=0), shaped(2, ceil=0):
             raises(errno.EINVAL, set_classes, index, wrong)
         # Beyond 32 bits of bytes a second.

@@ -22,7 +22,7 @@ import Testing
       var shape = TrafficShape(total: total)
       _ = shape.allow(weight: least)
       let smallest = shape(wish(least))
-      #expect(smallest.quantum >= smallest.largestPacket, "weight \(least)")
+      #expect(smallest.quantum >= smallest.splitBeyond ?? 65_536, "weight \(least)")
       #expect(shape(wish(least * 3)).quantum == smallest.quantum * 3)
     }
   }
@@ -62,14 +62,15 @@ import Testing
 
   @Test func largePacketsAreSplitWhereTheyWouldTakeLong() {
     let fast = TrafficShape(total: 1_000_000_000)
-    #expect(fast(wish()).largestPacket > 65_536)
-    #expect(fast(wish(max: 20_000_000)).largestPacket == 1514)
-    #expect(TrafficShape(total: 100_000_000)(wish()).largestPacket == 1514)
+    #expect(fast(wish()).splitBeyond == nil)
+    #expect(fast(wish(max: 20_000_000)).splitBeyond == 1514)
+    #expect(TrafficShape(total: 100_000_000)(wish()).splitBeyond == 1514)
     // Each must fit into its queue.
     for shape in [fast, TrafficShape(total: nil), TrafficShape(total: 64_000)] {
       for maximum in [nil, 1_000, 1_000_000, 600_000_000] as [UInt64?] {
         let one = shape(wish(max: maximum))
-        #expect(one.queue >= 4 * one.largestPacket && one.burst >= one.largestPacket)
+        let packet = one.splitBeyond ?? 65_536
+        #expect(one.queue >= 4 * packet && one.burst >= packet)
       }
     }
   }

@@ -2,8 +2,8 @@
 //
 //     uplink   root 736c:  htb             packets that no class is named for: the host's own, sent first
 //                  └─ 736c:1               all slices
-//                        ├─ 736c:2         slice 0     each with a leaf of its own, a TBF that never waits: it
-//                        ├─ 736c:3         slice 1     splits large packets, and bounds what is queued
+//                        ├─ 736c:2         slice 0     each with a leaf of its own, which bounds what is queued: a
+//                        ├─ 736c:3         slice 1     bfifo, or a TBF that never waits to split large packets
 //                        …
 //     sl-0     root 736c:  tbf             what the slice receives, only where that is bounded
 //
@@ -45,7 +45,7 @@ struct cnl_class {
     uint64_t burst, cburst; // bytes that may be sent at once beyond each of both
     uint32_t quantum;      // bytes at a turn of what is shared
     uint32_t queue;        // bytes that may wait; 0: the leaf is left as it is
-    uint32_t packet;       // a larger packet that was to be split by hardware is split here
+    uint32_t packet;       // a larger packet that was to be split by hardware is split here; 0: it is not
     bool fresh;            // one that is there goes first, with what waits in it
 };
 

@@ -142,7 +142,7 @@ extension TrafficClass {
     cnl_class(
       minor: minor, rate: rate, ceil: ceiling, burst: burst, cburst: ceilingBurst,
       quantum: UInt32(clamping: quantum), queue: UInt32(clamping: queue),
-      packet: UInt32(clamping: largestPacket), fresh: fresh)
+      packet: UInt32(clamping: splitBeyond ?? 0), fresh: fresh)
   }
 }
 
