@@ -25,10 +25,11 @@ final class TestBed {
   init(tools: Tools, interruption: Interruption) throws {
     self.tools = tools
     self.interruption = interruption
-    var template = Array("/tmp/slices-conformance.XXXXXX".utf8CString)
+    let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    let pattern = parent + "/slices-conformance.XXXXXX"
+    var template = Array(pattern.utf8CString)
     guard mkdtemp(&template) != nil else {
-      throw SystemError(
-        code: errno, operation: "mkdtemp", subject: "/tmp/slices-conformance.XXXXXX")
+      throw SystemError(code: errno, operation: "mkdtemp", subject: pattern)
     }
     directory = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     tag = "conformance-" + directory.suffix(6).lowercased()

@@ -42,8 +42,11 @@ struct SharedPortsTests {
 
   @Test func ownersHaveTheSharedRangeAndOthersMore() throws {
     let policy = SharedPorts()
-    let own = try #require(PortRanges("20000-29999"))
-    #expect(throws: Never.self) { try policy.admit(own, within: OwnerBounds()) }
+    let most = try #require(PortRanges("20000-\(20_000 + SharedPorts.most - 1)"))
+    #expect(throws: Never.self) { try policy.admit(most, within: OwnerBounds()) }
+    let more = try #require(PortRanges("20000-\(20_000 + SharedPorts.most)"))
+    #expect(throws: SliceError.self) { try policy.admit(more, within: OwnerBounds()) }
+    #expect(throws: Never.self) { try policy.admit(more, within: nil) }
     let low = try #require(PortRanges("443,20000"))
     #expect(throws: Never.self) { try policy.admit(low, within: nil) }
     let refused = #expect(throws: SliceError.self) { try policy.admit(low, within: OwnerBounds()) }

@@ -49,6 +49,8 @@ public final class Node: Sendable {
   let leases: LeaseKeeper
   let ports = PortTable()
   private let claim: SharedFD
+  /// Whether all that an earlier process left has been taken over.
+  let isRecovered = Atomic(false)
   let notify: @Sendable (NodeEvent) -> Void
 
   /// Prepares the host and takes over what an earlier process left: slices that live are adopted,
@@ -83,6 +85,7 @@ public final class Node: Sendable {
     leases = LeaseKeeper(terms: policy.lease)
     table = Mutex([:])
     try recover(records, orphans: orphans)
+    isRecovered.store(true, ordering: .releasing)
     try environment.reaper.start()
     try environment.pool.start()
     try startWatching()

@@ -20,7 +20,10 @@ extension Node {
     do throws(SliceError) {
       try reporting("start a thread") { () throws(SystemError) in
         try SystemThread.start(name: "revival", stackSize: 512 << 10) { [weak self] in
-          kernel_sleep(seconds)
+          repeat {
+            kernel_sleep(seconds)
+            // Started meanwhile, it would be taken for what an earlier process left.
+          } while self?.isRecovered.load(ordering: .acquiring) == false
           self?.revive(slice)
         }
       }
