@@ -180,4 +180,38 @@ import Testing
       for attack in attacks { #expect(result.output.contains("\(attack) open"), "\(result)") }
     }
   }
+
+  // MARK: - Devices
+
+  /// The second lock: even root of the host, once among a slice's processes, opens and makes nothing but
+  /// what a slice's /dev has.
+  @Test func devicesAreHeldByTheCgroupToo() throws {
+    try withNode { node in
+      try node.create("web")
+      let script = """
+        [ "$1" = outside ] || echo $$ > "$1/cgroup.procs" || exit 9
+        for device in /dev/null /dev/zero /dev/urandom /dev/kmsg; do
+          (: < $device) 2>/dev/null && echo "open $device"
+        done
+        for numbers in "c 1 3" "c 1 11" "b 7 0"; do
+          mknod "$2" $numbers 2>/dev/null && echo "make $numbers" && rm "$2"
+        done
+        """
+      func tried(_ place: String) throws -> [Substring] {
+        let result = try node.host.run(["sh", "-c", script, "sh", place, node.directory + "/device"])
+        #expect(result.status == 0 || result.status == 1, "\(result)")
+        return result.output.split(separator: "\n")
+      }
+      let slices = [
+        "open /dev/null", "open /dev/zero", "open /dev/urandom", "make c 1 3",
+      ] as [Substring]
+      let inside = node.cgroup + "/web/slice"
+      #expect(try tried(inside) == slices)
+      #expect(try tried("outside") == slices[..<3] + ["open /dev/kmsg", "make c 1 3", "make c 1 11", "make b 7 0"])
+      // The next supervisor holds them too.
+      node.crashSupervisor()
+      try node.startSupervisor()
+      #expect(try tried(inside) == slices)
+    }
+  }
 }

@@ -78,6 +78,12 @@ void kernel_changes_remove(int changes, int watch);
 // them means that some were lost.
 int kernel_changes_wait(int changes, int32_t *watches, int capacity);
 
+// A program that lets the processes of a cgroup make and open the devices of a slice's /dev and no others.
+// EINVAL: the kernel has no such programs (CONFIG_CGROUP_BPF).
+int kernel_device_program(void);
+// Puts it on a cgroup in place of one that is there; it goes with the cgroup.
+int kernel_hold_devices(int program, int cgroup);
+
 // prctl(PR_SET_DUMPABLE, 0): nobody else may trace this process or read its memory.
 int kernel_forbid_tracing(void);
 // pipe2(2) with O_CLOEXEC.

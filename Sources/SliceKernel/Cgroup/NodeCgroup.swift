@@ -14,6 +14,8 @@ public struct NodeCgroup: Sendable {
   public let controllers: Set<String>
   /// Those above `slices`, from the lowest up, without the hierarchy's root.
   private let ancestors: [Cgroup]
+  /// nil: the kernel has none.
+  private let devices = try? DeviceGuard()
 
   /// The controllers that slices use, where the kernel has them.
   private static let wanted = ["cpu", "cpuset", "memory", "io", "pids"]
@@ -132,7 +134,7 @@ public struct NodeCgroup: Sendable {
   }
 
   public func slice(_ name: SliceName) -> SliceCgroup {
-    SliceCgroup(limits: slices.child(name.text))
+    SliceCgroup(limits: slices.child(name.text), devices: devices)
   }
 }
 
@@ -140,6 +142,7 @@ public struct NodeCgroup: Sendable {
 /// the slice's, which sees it as the root of its hierarchy and may divide it further.
 public struct SliceCgroup: Sendable {
   public let limits: Cgroup
+  let devices: DeviceGuard?
   public static let inner = "slice"
   public var processes: Cgroup { limits.child(Self.inner) }
   /// For commands from outside while `processes` takes none, see `visitors()`.
@@ -158,10 +161,19 @@ public struct SliceCgroup: Sendable {
       try limits.enableControllers(["cpu", "cpuset", "memory", "io", "pids"])
       try processes.create()
     }
+    try holdDevices()
     try limits.apply(settings, insteadOf: Settings(), device: device)
     try reporting("delegate the cgroup \(processes.path)") { () throws(SystemError) in
       for (file, value) in Self.bounds { try processes.write(value, to: file) }
       try processes.delegate(to: owner)
+    }
+  }
+
+  /// Keeps what runs in it to a slice's devices, where the kernel can.
+  public func holdDevices() throws(SliceError) {
+    guard let devices else { return }
+    try reporting("hold the devices of \(limits.path)") { () throws(SystemError) in
+      try devices.hold(limits)
     }
   }
 

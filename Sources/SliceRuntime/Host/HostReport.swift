@@ -35,7 +35,7 @@ public enum HostReport {
   /// - Parameter state: the directory where slices are kept, or will be.
   public static func findings(state: String = NodeLayout().state) -> [HostFinding] {
     [kernel(), userNamespaces(), seccomp(), overlay(), storage(state), quotas(state)]
-      + controlGroups(state)
+      + controlGroups(state) + [devices()].compactMap { $0 }
       + [pressure(), ipv6(), uplink(), classifier(), bandwidth(), networkTrial()].compactMap { $0 }
   }
 
@@ -68,6 +68,19 @@ public enum HostReport {
         remedy: "sysctl user.max_user_namespaces=15000")
     }
     return HostFinding("user namespaces", .ok, "up to \(most)")
+  }
+
+  /// nil: only root can try.
+  private static func devices() -> HostFinding? {
+    guard geteuid() == 0 else { return nil }
+    do {
+      _ = try DeviceGuard()
+      return HostFinding("devices", .ok, "cgroups hold slices to those of their own /dev")
+    } catch {
+      return HostFinding(
+        "devices", .limited,
+        "cgroups cannot hold them (\(error)): mounts without devices are all that keeps slices off")
+    }
   }
 
   private static func seccomp() -> HostFinding {

@@ -24,6 +24,7 @@ extension Node {
       if run.bootID == boot, let process = Self.living(run) {
         slice.adopt(process)
         try memory.add(name, cgroup.slice(name).limits)
+        try cgroup.slice(name).holdDevices()
         // An error stops the start: a slice that nothing holds to its addresses is not to be missed.
         try environment.adoptLink(record, process: process)
         if environment.classifier != nil {

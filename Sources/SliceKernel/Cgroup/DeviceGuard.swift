@@ -1,0 +1,23 @@
+import CKernel
+import Descriptor
+
+/// Keeps the processes of slices to the devices of their own /dev, whatever file they might find or make
+/// (cgroup-v2.rst, "Device controller"). The first locks are that mounts are `nodev` and that nobody
+/// inside can make a device.
+public struct DeviceGuard: Sendable {
+  private let program: SharedFD
+
+  /// `EINVAL` where the kernel has no programs for cgroups.
+  public init() throws(SystemError) {
+    let loaded = try checked("bpf(BPF_PROG_LOAD)", "devices") { kernel_device_program() }
+    program = SharedFD(OwnedFD(adopting: loaded), label: "program for devices")
+  }
+
+  /// Holds what is in the cgroup, or below it, until the cgroup goes.
+  public func hold(_ cgroup: Cgroup) throws(SystemError) {
+    let directory = try cgroup.open()
+    try checked("bpf(BPF_PROG_ATTACH)", cgroup.path) {
+      kernel_hold_devices(program.rawValue, directory.rawValue)
+    }
+  }
+}
