@@ -115,7 +115,7 @@ let package = Package(
       exclude: ["junit.xsd", "closing.h", "dumpable.h"], swiftSettings: checked),
     .testTarget(
       name: "KernelTests",
-      dependencies: ["SystemTestSupport", "SliceKernel", "SliceModel", "Descriptor"],
+      dependencies: ["SystemTestSupport", "SliceKernel", "SliceModel", "Descriptor", "CSeccomp"],
       swiftSettings: checked),
     .testTarget(
       name: "RuntimeTests",

@@ -2,6 +2,7 @@
 //
 //   slice-init start --report FD --control FD --log DIRFD --status FD --log-size BYTES
 //                    --log-files N --restart no|on-failure|always --stop-timeout MS
+//                    [--listener FD --refusals FD]
 //                    [--user U] [--workdir D] [-- COMMAND ARG…]
 //   slice-init run --report FD [--user U] [--workdir D] [--terminal] -- COMMAND ARG…
 //
@@ -16,7 +17,7 @@
 //               setsid getsid getpid ioctl(TIOCSCTTY) fstat read write fchown setgroups setresgid
 //               setresuid capget capset chdir getcwd umask execve exit_group
 //   start only  fcntl(GETFL, SETFL) pipe2 clone(SIGCHLD) signalfd4 ppoll wait4 kill accept4 sendto
-//               recvfrom pwrite64 openat renameat unlinkat ftruncate, clock_gettime (where the vDSO
+//               recvfrom pread64 pwrite64 seccomp(GET_NOTIF_SIZES) openat renameat unlinkat ftruncate, clock_gettime (where the vDSO
 //               has none)
 #include <errno.h>
 #include <fcntl.h>

@@ -27,6 +27,8 @@ static const struct option known[] = {
      offsetof(struct options, log), 3, INT_MAX},
     {"--status", KIND_DESCRIPTOR, IN_START | REQUIRED_IN_START,
      offsetof(struct options, status), 3, INT_MAX},
+    {"--listener", KIND_DESCRIPTOR, IN_START, offsetof(struct options, listener), 3, INT_MAX},
+    {"--refusals", KIND_DESCRIPTOR, IN_START, offsetof(struct options, refusals), 3, INT_MAX},
     {"--log-size", KIND_NUMBER, IN_START | REQUIRED_IN_START,
      offsetof(struct options, log_size), LOG_SIZE_MIN, UINT64_MAX / 1024},
     {"--log-files", KIND_NUMBER, IN_START | REQUIRED_IN_START,
@@ -158,7 +160,8 @@ int options_find_report(char **argv)
 int options_parse(char **argv, struct options *options)
 {
     unsigned seen = 0;
-    *options = (struct options){.report = -1, .control = -1, .log = -1, .status = -1};
+    *options = (struct options){.report = -1, .control = -1, .log = -1, .status = -1,
+                                .listener = -1, .refusals = -1};
     if (argv[0] == NULL || parse_mode(argv[1], &options->mode) < 0)
         goto invalid;
     for (char **word = argv + 2; *word != NULL; word++) {

@@ -20,6 +20,8 @@ struct options {
     int control; // start: listening SOCK_SEQPACKET socket
     int log;     // start: directory of the log files
     int status;  // start: file that holds one struct slice_status
+    int listener; // start: of the filter that slice-init is under; -1: none
+    int refusals; // start: file that holds one struct slice_refusals; -1: none
     uint64_t log_size;  // start: bytes a log file may have, LOG_SIZE_MIN or more
     uint64_t log_files; // start: log files kept, the current one included, 1-100
     enum slice_restart_policy restart;

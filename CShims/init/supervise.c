@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "control.h"
 #include "log.h"
+#include "refusals.h"
 #include "report.h"
 #include "service.h"
 #include "signals.h"
@@ -40,6 +41,7 @@ struct supervisor {
     struct slice_status status;
     struct control control;
     struct log log;
+    struct refusals refusals;
     enum phase phase;
     enum slice_restart_policy policy;
     int signals;
@@ -410,7 +412,7 @@ static void wait_until(struct pollfd *entries, unsigned count, uint64_t deadline
             entries[i].revents = 0;
 }
 
-enum { ENTRY_SIGNALS, ENTRY_REPORT, ENTRY_LOG, ENTRY_CONTROL = ENTRY_LOG + LOG_STREAMS,
+enum { ENTRY_SIGNALS, ENTRY_REPORT, ENTRY_REFUSALS, ENTRY_LOG, ENTRY_CONTROL = ENTRY_LOG + LOG_STREAMS,
        ENTRIES = ENTRY_CONTROL + CONTROL_ENTRIES };
 
 // One turn: wait for something, then do everything that has come.
@@ -419,10 +421,13 @@ static void turn(struct supervisor *it)
     struct pollfd entries[ENTRIES];
     entries[ENTRY_SIGNALS] = (struct pollfd){.fd = it->signals, .events = POLLIN};
     entries[ENTRY_REPORT] = (struct pollfd){.fd = it->run_report, .events = POLLIN};
+    refusals_watch(&it->refusals, &entries[ENTRY_REFUSALS]);
     log_watch(&it->log, entries + ENTRY_LOG);
     control_watch(&it->control, entries + ENTRY_CONTROL);
     wait_until(entries, ENTRIES, next_deadline(it));
 
+    // First: who is refused a call waits for us.
+    refusals_serve(&it->refusals, &entries[ENTRY_REFUSALS]);
     if (entries[ENTRY_REPORT].revents != 0)
         check_run_report(it);
     if (entries[ENTRY_SIGNALS].revents != 0 || it->more_to_reap) {
@@ -439,6 +444,8 @@ static int prepare(struct supervisor *it, struct slice_report *failure)
     if (getpid() != 1)
         return failed(failure, SLICE_STAGE_INIT_SETUP, EPERM);
     if (control_init(&it->control, it->options->control, it->options->status) < 0)
+        return failed(failure, SLICE_STAGE_INIT_SETUP, errno);
+    if (refusals_init(&it->refusals, it->options->listener, it->options->refusals) < 0)
         return failed(failure, SLICE_STAGE_INIT_SETUP, errno);
     it->signals = signals_take();
     if (it->signals < 0)

@@ -270,10 +270,22 @@ static long set_capabilities(uint64_t mask) {
     return raw(SYS_capset, &header, data);
 }
 
-static long set_filter(const struct launch_filter *filter) {
-    struct sock_fprog program = {.len = filter->count,
-                                 .filter = (struct sock_filter *)filter->instructions};
-    return raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+// Descriptors are arranged by now, so that the listener's number is the first behind them.
+static long set_filter(const struct walk *walk, const struct launch_operation *op) {
+    struct sock_fprog program = {.len = op->filter.count,
+                                 .filter = (struct sock_filter *)op->filter.instructions};
+    if (!(op->flags & LAUNCH_WITH_LISTENER))
+        return raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+    // Whoever asks then waits where nothing but a deadly signal ends it: no call is asked twice.
+    long listener = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                        SECCOMP_FILTER_FLAG_NEW_LISTENER |
+                            SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+                        &program);
+    if (listener < 0)
+        return listener;
+    if (listener != (long)walk->plan->kept_count + 2)
+        return -EBADF;
+    return raw(SYS_fcntl, listener, F_SETFD, 0);
 }
 
 static long set_rlimit(const struct launch_operation *op) {
@@ -331,7 +343,7 @@ static long run(struct walk *walk, const struct launch_operation *op) {
     case LAUNCH_NO_NEW_PRIVILEGES:
         return raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case LAUNCH_SECCOMP:
-        return set_filter(&op->filter);
+        return set_filter(walk, op);
     case LAUNCH_NEW_SESSION:
         return raw(SYS_setsid);
     }

@@ -7,6 +7,8 @@ static uint32_t action_of(int32_t action) {
     switch (action) {
     case CSECCOMP_ALLOW: return SCMP_ACT_ALLOW;
     case CSECCOMP_ASK: return SCMP_ACT_NOTIFY;
+    // Without a tracer, and with one that did not ask to be told of it.
+    case CSECCOMP_ABSENT: return SCMP_ACT_TRACE(0);
     default: return SCMP_ACT_ERRNO((uint32_t)action);
     }
 }
@@ -50,4 +52,13 @@ int cseccomp_compile(const struct cseccomp_rule *rules, size_t count, int32_t de
         error = -seccomp_export_bpf(context, descriptor);
     seccomp_release(context);
     return error;
+}
+
+int cseccomp_number(const char *call) {
+    int number = seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, call);
+    return number < 0 ? -1 : number; // negative ones stand for calls of other architectures
+}
+
+char *cseccomp_name(uint32_t architecture, int number) {
+    return seccomp_syscall_resolve_num_arch(architecture, number);
 }

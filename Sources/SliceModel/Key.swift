@@ -28,6 +28,11 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
   case netPublish = "net.publish"
   case netPorts = "net.ports"
   case rawAllow = "raw.allow"
+  case seccompProfile = "seccomp.profile"
+  case seccompRefuse = "seccomp.refuse"
+  case seccompAllow = "seccomp.allow"
+  case seccompSockets = "seccomp.sockets"
+  case seccompLog = "seccomp.log"
   case lease
   case grantObserve = "grant.observe"
   case grantNest = "grant.nest"
@@ -45,6 +50,11 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case list
     case ports
     case flag
+
+    /// Whether `default` is one of its words.
+    var hasDefault: Bool {
+      if case .word(let words) = self { words.contains("default") } else { false }
+    }
 
     /// What a person is told to write.
     public var expectation: String {
@@ -102,10 +112,11 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     // after 60 (HTB's mbuffer).
     case .netMin, .netMax, .netInMax: .rate(1_000...1_000_000_000_000)
     case .netMode: .word(["routed", "shared", "none"])
-    case .netAllow, .netPublish, .rawAllow: .list
+    case .netAllow, .netPublish, .rawAllow, .seccompRefuse, .seccompAllow, .seccompSockets: .list
+    case .seccompProfile: .word(SystemCallRules.Profile.allCases.map(\.rawValue))
     case .netPorts: .ports
     case .lease: .time
-    case .grantObserve, .grantNest, .grantNetAdmin: .flag
+    case .seccompLog, .grantObserve, .grantNest, .grantNetAdmin: .flag
     }
   }
 
@@ -116,7 +127,9 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .memoryMin, .memoryLow, .memoryHigh, .memoryMax, .memorySwapMax: .controller("memory")
     case .pidsMax: .controller("pids")
     case .ioWeight, .ioReadMax, .ioWriteMax, .ioReadIopsMax, .ioWriteIopsMax: .controller("io")
-    case .netMode, .netAllow, .netPublish, .netPorts: .construction
+    case .netMode, .netAllow, .netPublish, .netPorts, .seccompProfile, .seccompRefuse,
+      .seccompAllow, .seccompSockets, .seccompLog:
+      .construction
     case .lease: .supervisor
     case .diskMax, .diskFilesMax: .quota
     case .netWeight, .netMin, .netMax, .netInMax: .shaping
@@ -124,8 +137,14 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// Whether `set` can change it while the slice runs.
-  public var isChangeable: Bool { self != .netMode }
+  /// Whether `set` can change it while the slice runs. A filter that a process is under stays.
+  public var isChangeable: Bool {
+    switch self {
+    case .netMode, .seccompProfile, .seccompRefuse, .seccompAllow, .seccompSockets, .seccompLog:
+      false
+    default: true
+    }
+  }
 
   /// The key as a person typed it, or an error that names the nearest ones.
   public init(parsing text: String) throws(SliceError) {

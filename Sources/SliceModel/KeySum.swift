@@ -20,8 +20,8 @@ extension Key {
       .ioReadIopsMax, .ioWriteIopsMax, .diskMax, .diskFilesMax, .netMax, .netInMax:
       .ceiling
     case .cpuSet, .netMode, .netAllow, .netPublish, .netPorts, .rawAllow, .lease, .grantObserve,
-      .grantNest,
-      .grantNetAdmin:
+      .grantNest, .grantNetAdmin, .seccompProfile, .seccompRefuse, .seccompAllow, .seccompSockets,
+      .seccompLog:
       nil
     }
   }

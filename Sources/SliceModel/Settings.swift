@@ -27,9 +27,12 @@ public struct Settings: Sendable, Hashable {
 
   public subscript(key: Key) -> Value? { values[key] }
 
-  /// Sets `key` to what a person wrote. An empty text, `default`, and for ceilings `max`, remove it.
+  /// Sets `key` to what a person wrote. An empty text, `default` where it is no value of the key's, and
+  /// for ceilings `max`, remove it.
   public mutating func set(_ key: Key, to text: String) throws(SliceError) {
-    if text.isEmpty || text == "default" || (text == "max" && key.isCeiling) {
+    if text.isEmpty || (text == "default" && !key.form.hasDefault)
+      || (text == "max" && key.isCeiling)
+    {
       values[key] = nil
       return
     }
@@ -83,6 +86,7 @@ public struct Settings: Sendable, Hashable {
       throw SliceError(.usage, "net.min=\(least) is above net.max=\(most)")
     }
     _ = try networkAllowances()
+    _ = try systemCallRules()
     if self[.netPublish] != nil, networkMode != .routed {
       throw SliceError(
         .usage, "net.publish needs net.mode=routed, and this is \(networkMode.rawValue)",

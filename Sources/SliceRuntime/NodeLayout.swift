@@ -58,4 +58,6 @@ public struct SliceLayout: Sendable, Hashable {
   public var control: String { runtime + "/control" }
   /// slice-init's status record (slice_status.h).
   public var status: String { runtime + "/status" }
+  /// Calls that the slice was refused (slice_refusals.h), where they are noted.
+  public var refusals: String { runtime + "/refusals" }
 }

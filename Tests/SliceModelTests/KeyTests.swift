@@ -12,7 +12,8 @@ import Testing
         "io.write.iops.max", "disk.max", "disk.files.max", "net.weight", "net.min", "net.max",
         "net.in.max", "net.mode", "net.allow", "net.publish", "net.ports", "raw.allow", "lease",
         "grant.observe",
-        "grant.nest", "grant.net-admin",
+        "grant.nest", "grant.net-admin", "seccomp.profile", "seccomp.refuse", "seccomp.allow",
+        "seccomp.sockets", "seccomp.log",
       ])
   }
 

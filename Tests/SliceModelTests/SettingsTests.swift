@@ -87,6 +87,7 @@ import Testing
       .cpuWeight: ["1", "200"], .cpuMax: ["150%", "1234m"], .cpuSet: ["0-3,8"],
       .memoryMax: ["256M", "1.5G"], .pidsMax: ["64"], .ioReadMax: ["4K"], .netMin: ["1M"],
       .netMode: ["shared"], .rawAllow: ["icmp,tun"], .lease: ["12h"], .grantNest: ["true"],
+      .seccompProfile: ["default", "strict"], .seccompRefuse: ["ptrace,shmget"],
     ]
     var generator = SeededGenerator(seed: 6)
     for _ in 0..<200 {

@@ -65,7 +65,8 @@ enum launch_operation_kind {
     LAUNCH_CAPABILITIES,
     // prctl(PR_SET_NO_NEW_PRIVS).
     LAUNCH_NO_NEW_PRIVILEGES,
-    // Loads (filter) as a seccomp filter.
+    // Loads (filter) as a seccomp filter. With LAUNCH_WITH_LISTENER it has a listener, which the
+    // executable gets as the descriptor behind the report pipe and its own: number `kept_count` + 2.
     LAUNCH_SECCOMP,
     // setsid(2).
     LAUNCH_NEW_SESSION,
@@ -75,6 +76,8 @@ enum launch_operation_kind {
 enum launch_operation_flag {
     // A target that does not exist is no error: there is nothing to hide.
     LAUNCH_IF_PRESENT = 1,
+    // Of LAUNCH_SECCOMP, of one filter in a plan alone: the kernel takes no second (EBUSY).
+    LAUNCH_WITH_LISTENER = 2,
 };
 
 // One key of a file system's configuration; value NULL sets a flag (fsconfig(2)).

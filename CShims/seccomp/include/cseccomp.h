@@ -13,6 +13,9 @@ enum cseccomp_action {
     // Whoever holds the filter's listener answers the call (seccomp_unotify(2)); without a listener it
     // fails with ENOSYS.
     CSECCOMP_ASK = -1,
+    // The call fails with ENOSYS, unless another filter refuses it or asks: every other action but
+    // allowing comes before this one (seccomp(2)).
+    CSECCOMP_ABSENT = -2,
     // Any positive number: the call fails with that errno.
 };
 
@@ -39,5 +42,11 @@ struct cseccomp_rule {
 // silently lost a rule would not be the profile.
 int cseccomp_compile(const struct cseccomp_rule *rules, size_t count, int32_t default_action,
                      int descriptor, size_t *failed_rule);
+
+// The number of a call of x86-64; -1: libseccomp knows none of this name there.
+int cseccomp_number(const char *call);
+
+// The name of a call of an architecture (AUDIT_ARCH_*), the caller's to free(3); NULL: unknown.
+char *cseccomp_name(uint32_t architecture, int number);
 
 #endif

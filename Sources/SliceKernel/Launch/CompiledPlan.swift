@@ -99,6 +99,13 @@ final class CompiledPlan {
     return operation
   }
 
+  private func filterOperation(_ program: SeccompProgram) -> launch_operation {
+    var operation = operation(LAUNCH_SECCOMP)
+    operation.filter = launch_filter(
+      instructions: program.instructions, count: program.instructionCount)
+    return operation
+  }
+
   private func compile(_ step: LaunchStep) -> launch_operation {
     switch step {
     case .joinNamespace(let descriptor, let kinds):
@@ -163,10 +170,10 @@ final class CompiledPlan {
       operation.value = set.mask
       return operation
     case .forbidNewPrivileges: return operation(LAUNCH_NO_NEW_PRIVILEGES)
-    case .filterSystemCalls(let program):
-      var operation = operation(LAUNCH_SECCOMP)
-      operation.filter = launch_filter(
-        instructions: program.instructions, count: program.instructionCount)
+    case .filterSystemCalls(let program): return filterOperation(program)
+    case .filterSystemCallsWithListener(let program):
+      var operation = filterOperation(program)
+      operation.flags = UInt32(LAUNCH_WITH_LISTENER.rawValue)
       return operation
     case .newSession: return operation(LAUNCH_NEW_SESSION)
     }

@@ -38,6 +38,12 @@ public struct LaunchPlan: Sendable {
   }
 }
 
+extension LaunchPlan {
+  /// Number of a filter's listener in the executable, whose own descriptors are so many: behind the
+  /// report pipe and the executable (claunch.h).
+  public static func listenerNumber(behind descriptors: Int) -> Int { descriptors + 2 }
+}
+
 /// A launch that did not end in a running program: at which step, and why.
 public struct LaunchFailure: Error, Sendable {
   public enum Place: Sendable, Hashable {

@@ -30,6 +30,8 @@ public enum LaunchStep: Sendable {
   case restrictCapabilities(CapabilitySet)
   case forbidNewPrivileges
   case filterSystemCalls(SeccompProgram)
+  /// The executable gets the listener, as number `LaunchPlan.listenerNumber`. Once in a plan.
+  case filterSystemCallsWithListener(SeccompProgram)
   case newSession
 }
 
@@ -133,6 +135,7 @@ extension LaunchStep: CustomStringConvertible {
     case .restrictCapabilities(let set): "capset(0x\(String(set.mask, radix: 16)))"
     case .forbidNewPrivileges: "prctl(PR_SET_NO_NEW_PRIVS)"
     case .filterSystemCalls(let program): "seccomp(\(program.name))"
+    case .filterSystemCallsWithListener(let program): "seccomp(\(program.name), listener)"
     case .newSession: "setsid"
     }
   }

@@ -12,17 +12,21 @@ public struct SeccompProfile: Sendable {
   /// What calls are allowed, which fail as an unprivileged user would see it fail (EPERM), and for
   /// all others ENOSYS: a program then takes the older way, as on an older kernel.
   ///
-  /// With `rawSockets` set to be asked for, the first program needs a listener.
+  /// - Parameters:
+  ///   - rawSockets: where they are asked for, the first program needs a listener.
+  ///   - rules: what of the default's calls is allowed.
   public static func networkService(
-    rawSockets: RawSockets = .refused
+    rawSockets: RawSockets = .refused, _ rules: SystemCallRules = SystemCallRules()
   ) throws(SliceError) -> SeccompProfile {
-    SeccompProfile(programs: [
+    let calls = try CallLists(rules)
+    return SeccompProfile(programs: [
       try SeccompProgram(
-        name: "network-service: arguments", rules: argumentRules(rawSockets), otherwise: .allow),
+        name: "\(calls.name): arguments", rules: argumentRules(rawSockets) + calls.familyRules,
+        otherwise: .allow),
       try SeccompProgram(
-        name: "network-service: calls",
-        rules: allowedCalls.map { SeccompRule($0, .allow) }
-          + deniedCalls.map { SeccompRule($0, .fail(EPERM)) },
+        name: "\(calls.name): calls",
+        rules: calls.allowed.map { SeccompRule($0, .allow) }
+          + calls.refused.map { SeccompRule($0, .fail(EPERM)) },
         otherwise: .fail(ENOSYS)),
     ])
   }

@@ -11,6 +11,8 @@ public struct SeccompRule: Sendable, Hashable {
     case fail(Int32)
     /// Whoever holds the filter's listener answers (seccomp_unotify(2)).
     case ask
+    /// Fails with ENOSYS, unless a filter that was loaded later refuses or asks: theirs counts.
+    case absent
   }
   /// `(argument & mask) == value`; see cseccomp.h for the upper 32 bits.
   public struct Condition: Sendable, Hashable {
@@ -53,16 +55,57 @@ public final class SeccompProgram: Sendable {
       try Self.compile(rules, otherwise)
     }
     let instructionSize = 8  // sizeof(struct sock_filter)
-    guard bytes.count.isMultiple(of: instructionSize), bytes.count / instructionSize <= 4096 else {
-      throw SliceError(
-        .failed,
-        "seccomp profile \(name) compiles to \(bytes.count / instructionSize) instructions",
-        hint: "the kernel takes 4096 (BPF_MAXINSNS)")
+    guard bytes.count.isMultiple(of: instructionSize),
+      bytes.count / instructionSize <= Self.mostInstructions
+    else {
+      throw Self.tooLong(name, bytes.count / instructionSize)
     }
     instructionCount = UInt16(bytes.count / instructionSize)
     let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes.count, alignment: 8)
     memory.copyMemory(from: bytes, byteCount: bytes.count)
     instructions = UnsafeRawPointer(memory)
+  }
+
+  /// A program that asks its listener where either of two programs refuses.
+  ///
+  /// The kernel would obey the refusal of one program before it asks for another, and it takes a listener
+  /// for one program alone. So the two are joined: where the first allows, it goes on to the second.
+  init(asking first: SeccompProgram, _ second: SeccompProgram, name: String) throws(SliceError) {
+    self.name = name
+    let count = Int(first.instructionCount) + Int(second.instructionCount)
+    guard count <= Self.mostInstructions else { throw Self.tooLong(name, count) }
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: count * 8, alignment: 8)
+    let boundary = Int(first.instructionCount)
+    memory.copyMemory(from: first.instructions, byteCount: boundary * 8)
+    (memory + boundary * 8).copyMemory(
+      from: second.instructions, byteCount: Int(second.instructionCount) * 8)
+    for index in 0..<count {
+      let instruction = memory + index * 8
+      let operand = instruction + 4
+      let isReturn = instruction.load(as: UInt16.self) == Self.returnConstant
+      guard isReturn else { continue }
+      if operand.load(as: UInt32.self) != Self.allow {
+        operand.storeBytes(of: Self.ask, as: UInt32.self)
+      } else if index < boundary {
+        instruction.storeBytes(of: Self.jumpAlways, as: UInt16.self)
+        operand.storeBytes(of: UInt32(boundary - index - 1), as: UInt32.self)
+      }
+    }
+    instructions = UnsafeRawPointer(memory)
+    instructionCount = UInt16(count)
+  }
+
+  // Of linux/filter.h and linux/seccomp.h.
+  private static let returnConstant: UInt16 = 0x06  // BPF_RET | BPF_K
+  private static let jumpAlways: UInt16 = 0x05  // BPF_JMP | BPF_JA
+  private static let allow: UInt32 = 0x7FFF_0000  // SECCOMP_RET_ALLOW
+  private static let ask: UInt32 = 0x7FC0_0000  // SECCOMP_RET_USER_NOTIF
+  private static let mostInstructions = 4096
+
+  private static func tooLong(_ name: String, _ count: Int) -> SliceError {
+    SliceError(
+      .failed, "seccomp profile \(name) compiles to \(count) instructions",
+      hint: "the kernel takes \(mostInstructions) (BPF_MAXINSNS)")
   }
 
   deinit { instructions.deallocate() }
@@ -106,6 +149,7 @@ public final class SeccompProgram: Sendable {
     case .allow: 0
     case .fail(let code): code
     case .ask: Int32(CSECCOMP_ASK.rawValue)
+    case .absent: Int32(CSECCOMP_ABSENT.rawValue)
     }
   }
 }

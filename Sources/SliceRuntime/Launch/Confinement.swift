@@ -6,12 +6,25 @@ import SliceModel
 /// What every process of a slice is put under, whether it starts the slice or enters it later:
 /// one list, so that no way in is weaker than another.
 public struct Confinement: Sendable {
-  private let profile: SeccompProfile
+  /// Loaded last, in this order.
+  private let filters: [LaunchStep]
   private let capabilities: CapabilitySet
 
+  /// With the default profile.
   public init() throws(SliceError) {
-    profile = try SeccompProfile.networkService()
-    capabilities = try CapabilitySet(names: Self.capabilityNames)
+    self.init(
+      filters: try SeccompProfile.networkService().programs.map(LaunchStep.filterSystemCalls),
+      capabilities: try CapabilitySet(names: Self.capabilityNames))
+  }
+
+  private init(filters: [LaunchStep], capabilities: CapabilitySet) {
+    self.filters = filters
+    self.capabilities = capabilities
+  }
+
+  /// The same with other filters.
+  func with(filters: [LaunchStep]) -> Confinement {
+    Confinement(filters: filters, capabilities: capabilities)
   }
 
   /// What root of a user namespace needs to be root of its own files and processes. Absent are
@@ -31,7 +44,7 @@ public struct Confinement: Sendable {
       .becomeRoot,
       .restrictCapabilities(capabilities),
       .forbidNewPrivileges,
-    ] + profile.programs.map(LaunchStep.filterSystemCalls)
+    ] + filters
   }
 
   /// No core files; descriptors as systemd gives them (1024 soft, as select(2) needs; 512 Ki hard).

@@ -30,7 +30,10 @@ struct StartPlan {
       descriptors: table,
       executable: sliceInit,
       arguments: service.startArguments(
-        report: table.count, control: 3, log: 4, status: 5),
+        report: table.count, control: 3, log: 4, status: 5,
+        noting: descriptors.refusals.map { _ in
+          (refusals: 6, listener: LaunchPlan.listenerNumber(behind: table.count))
+        }),
       environment: service.environment,
       reportIsInherited: true)
   }
@@ -42,9 +45,13 @@ struct ServiceDescriptors {
   let control: SharedFD
   let log: SharedFD
   let status: SharedFD
+  /// Where refused calls are noted, if they are: the filter must have a listener then.
+  var refusals: SharedFD?
 
   /// The child's 0, 1, 2 and so on.
-  var table: [SharedFD] { [null, null, null, control, log, status] }
+  var table: [SharedFD] {
+    [null, null, null, control, log, status] + (refusals.map { [$0] } ?? [])
+  }
 }
 
 /// What slice-init is told on its command line.
@@ -60,12 +67,18 @@ public struct ServiceInvocation: Sendable {
   var logFiles = 5
   var stopTimeoutMilliseconds = 10_000
 
-  func startArguments(report: Int, control: Int, log: Int, status: Int) -> [String] {
+  /// The numbers are those of descriptors.
+  func startArguments(
+    report: Int, control: Int, log: Int, status: Int, noting: (refusals: Int, listener: Int)? = nil
+  ) -> [String] {
     var arguments = [
       "slice-init", "start", "--report", "\(report)", "--control", "\(control)", "--log", "\(log)",
       "--status", "\(status)", "--log-size", "\(logSize)", "--log-files", "\(logFiles)",
       "--restart", restart.rawValue, "--stop-timeout", "\(stopTimeoutMilliseconds)",
     ]
+    if let noting {
+      arguments += ["--refusals", "\(noting.refusals)", "--listener", "\(noting.listener)"]
+    }
     arguments += identityArguments
     if let command { arguments += ["--"] + command }
     return arguments

@@ -131,6 +131,11 @@ public final class Node: Sendable {
 
   public func status(_ name: SliceName) -> ServiceStatus? { ServiceStatus.read(layout.slice(name)) }
 
+  /// Nil where they are not noted.
+  public func refusedCalls(_ name: SliceName) -> RefusedCalls? {
+    RefusedCalls.read(layout.slice(name))
+  }
+
   public func linkStatistics(_ record: SliceRecord) -> LinkStatistics? {
     // A slice without a link has no figures.
     guard
@@ -174,6 +179,7 @@ public final class Node: Sendable {
     var spec = asked
     spec.settings = try policy.completed(asked.settings, within: bounds)
     try requireProcessors(spec.settings)
+    try environment.requireFilters(spec.settings)
     let unenforced = try enforcement(of: spec)
     if spec.settings.networkMode == .shared {
       // Before any is tried: that binds it for a moment.

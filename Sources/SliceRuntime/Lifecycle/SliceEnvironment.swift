@@ -26,7 +26,7 @@ struct SliceEnvironment: Sendable {
   let reaper: LinkReaper
   let maker: NamespaceMaker
   let publisher: PortPublisher
-  private let confinement: Confinement
+  private let confinements: ConfinementCache
   private let sliceInit: SharedFD
   private let null: SharedFD
 
@@ -57,7 +57,7 @@ struct SliceEnvironment: Sendable {
       policy: policy, hasIPv6: hasIPv6, network: network, classifier: classifier)
     pool = try Self.makePool(maker, numbers, reaper)
     publisher = PortPublisher(network: network, classifier: classifier, hasIPv6: hasIPv6)
-    confinement = try Confinement()
+    confinements = ConfinementCache(try Confinement())
     (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
       () throws(SystemError) in
       (
@@ -279,7 +279,8 @@ struct SliceEnvironment: Sendable {
 
     let namespaces = try namespaces(record, ready, &undo)
     undo.add(place.runtime) { try Files.removeTree(place.runtime) }
-    let descriptors = try openDescriptors(place)
+    let (confinement, answers) = try confinements.ofStart(record.spec.settings)
+    let descriptors = try openDescriptors(place, answers: answers)
     let plan = StartPlan(
       root: try rootFileSystem(record, place, namespaces.user), hostname: name.text,
       network: namespaces.network.descriptor, userNamespace: namespaces.user.descriptor,
@@ -344,7 +345,15 @@ struct SliceEnvironment: Sendable {
     return namespaces
   }
 
-  private func openDescriptors(_ place: SliceLayout) throws(SliceError) -> ServiceDescriptors {
+  /// Refuses filters that cannot be.
+  func requireFilters(_ settings: Settings) throws(SliceError) {
+    _ = try confinements.ofStart(settings)
+  }
+
+  /// - Parameter answers: to calls that are refused and noted; nil: they are not.
+  private func openDescriptors(
+    _ place: SliceLayout, answers: [UInt8]?
+  ) throws(SliceError) -> ServiceDescriptors {
     try reporting("prepare slice-init's files") { () throws(SystemError) in
       try Files.removeTree(place.runtime)
       try Files.makeDirectory(place.runtime, mode: 0o700)
@@ -358,7 +367,8 @@ struct SliceEnvironment: Sendable {
         log: SharedFD(try Files.open(place.log, O_RDONLY | O_DIRECTORY), label: "log directory"),
         status: SharedFD(
           try Files.open(place.status, O_RDWR | O_CREAT | O_TRUNC, mode: 0o600),
-          label: "status file"))
+          label: "status file"),
+        refusals: try RefusedCalls.makeFile(place.refusals, answers: answers))
     }
   }
 
@@ -430,7 +440,8 @@ struct SliceEnvironment: Sendable {
       user: request.user, workdir: request.workdir, restart: .no)
     let streams = terminal.map { [$0.slave, $0.slave, $0.slave] } ?? request.streams
     var plan = EnterPlan(
-      slice: namespaces, cgroup: group, confinement: confinement, sliceInit: sliceInit,
+      slice: namespaces, cgroup: group,
+      confinement: try confinements.ofEntry(record.spec.settings), sliceInit: sliceInit,
       command: command, streams: streams, terminal: terminal != nil
     ).plan
     do throws(LaunchFailure) {

@@ -82,6 +82,7 @@ struct SliceReports: Sendable {
         "pid": JSONValue(status.flatMap { $0.servicePID == 0 ? nil : $0.servicePID }),
         "logDroppedBytes": JSONValue(status?.logDroppedBytes),
       ]),
+      "refusedCalls": refusedCalls(record),
       "lastExit": lastExit(record),
       "outOfMemory": outOfMemory(record.outOfMemory),
       "usage": ShareReports(node: node).usage(record),
@@ -123,6 +124,26 @@ struct SliceReports: Sendable {
       return .object(Dictionary(uniqueKeysWithValues: members))
     }
     return .object(["sent": counts(statistics.sent), "received": counts(statistics.received)])
+  }
+
+  /// The latest first.
+  private func refusedCalls(_ record: SliceRecord) -> JSONValue {
+    guard let name = try? SliceName(record.name), let noted = node.refusedCalls(name) else {
+      return .null
+    }
+    return .object([
+      "total": JSONValue(noted.total),
+      "calls": .array(
+        noted.calls.map { call in
+          .object([
+            "call": .string(call.name), "error": .string(call.error),
+            "program": .string(call.program), "pid": JSONValue(Int(call.pid)),
+            "times": JSONValue(call.times), "lastAt": .string(Clock.text(call.lastAt)),
+            "arguments": .array(
+              call.arguments.map { .string("0x" + String($0, radix: 16)) }),
+          ])
+        }),
+    ])
   }
 
   private func lastExit(_ record: SliceRecord) -> JSONValue {

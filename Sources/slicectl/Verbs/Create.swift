@@ -44,6 +44,12 @@ struct Create: Verb {
   var settings: [String] = []
 
   @Option(
+    help: ArgumentHelp(
+      "Read which system calls it may make from this file; see slice.toml(5).",
+      valueName: "profile.toml"), completion: .file(extensions: ["toml"]))
+  var seccomp: String?
+
+  @Option(
     name: [.customShort("e"), .long],
     help: ArgumentHelp("A variable for the service.", valueName: "name=value"))
   var env: [String] = []
@@ -95,6 +101,11 @@ struct Create: Verb {
     if let restart { spec.restart = restart }
     spec.environment = Self.merged(spec.environment, env)
     spec.allowUnenforced = allowUnenforced
+    if let seccomp {
+      for rule in try SeccompFile.parse(bytes: TextFile.read(seccomp), fileName: seccomp) {
+        try spec.settings.set(rule.key, to: rule.text)
+      }
+    }
     try spec.settings.apply(settings)
     try spec.validate()
     return spec
