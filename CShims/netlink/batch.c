@@ -19,6 +19,8 @@
 // for; see netlink_dump() in the kernel's net/netlink/af_netlink.c.
 #define RECEIVE_SIZE 16384
 #define DUMP_TRIES 10
+// Of the numbers that a system call may return for an error (MAX_ERRNO of the kernel's linux/err.h).
+#define MOST_ERRNO 4095
 
 static atomic_uint next_sequence = 1;
 
@@ -104,7 +106,7 @@ static const char *explanation(const struct nlmsghdr *reply) {
     struct nlmsghdr *header = (struct nlmsghdr *)reply;
     if (nlmsg_parse(header, sizeof(struct nlmsgerr), attributes, NLMSGERR_ATTR_MAX, NULL) < 0)
         return NULL;
-    return attributes[NLMSGERR_ATTR_MSG] ? nla_get_string(attributes[NLMSGERR_ATTR_MSG]) : NULL;
+    return cnl_get_text(attributes[NLMSGERR_ATTR_MSG]);
 }
 
 static void collect_result(
@@ -125,6 +127,7 @@ static void collect_reply(struct collection *collection, const struct nlmsghdr *
         int number = 0;
         if (reply->nlmsg_len >= NLMSG_LENGTH(sizeof number))
             memcpy(&number, NLMSG_DATA(reply), sizeof number);
+        if (number > 0 || number < -MOST_ERRNO) number = -EPROTO;
         const char *reason =
             reply->nlmsg_type == NLMSG_ERROR && number ? explanation(reply) : NULL;
         collect_result(collection, index, -number, reason);

@@ -140,11 +140,12 @@ static void read_program(const struct nlmsghdr *reply, void *argument) {
     if (reply->nlmsg_type != RTM_NEWTFILTER ||
         nlmsg_parse(header, sizeof(struct tcmsg), attributes, TCA_MAX, NULL) < 0)
         return;
-    if (!attributes[TCA_KIND] || strcmp(nla_get_string(attributes[TCA_KIND]), "bpf") != 0 ||
-        !attributes[TCA_OPTIONS] ||
+    const char *kind = cnl_get_text(attributes[TCA_KIND]);
+    if (!kind || strcmp(kind, "bpf") != 0 || !attributes[TCA_OPTIONS] ||
         nla_parse_nested(options, TCA_BPF_MAX, attributes[TCA_OPTIONS], NULL) < 0)
         return;
-    if (options[TCA_BPF_ID]) *(uint32_t *)argument = nla_get_u32(options[TCA_BPF_ID]);
+    uint32_t *program = argument;
+    *program = cnl_get_u32(options[TCA_BPF_ID], *program);
 }
 
 static int find_program(

@@ -114,6 +114,15 @@ struct cnl_context {
     struct cnl_sysctls ipv4, ipv6; // of the host; ipv6 is closed on a kernel without it
 };
 
+// --- attribute.c
+
+// What an attribute of a reply holds; `otherwise`, or null, where it is absent or too short, or text without
+// an end. Numbers as they are: of conntrack in network byte order.
+const char *cnl_get_text(const struct nlattr *attribute);
+uint8_t cnl_get_u8(const struct nlattr *attribute, uint8_t otherwise);
+uint16_t cnl_get_u16(const struct nlattr *attribute, uint16_t otherwise);
+uint32_t cnl_get_u32(const struct nlattr *attribute, uint32_t otherwise);
+
 // --- address.c
 
 size_t cnl_address_size(int family);

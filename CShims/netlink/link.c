@@ -130,8 +130,8 @@ static void read_state(const struct nlmsghdr *reply, void *argument) {
     struct nlmsghdr *header = (struct nlmsghdr *)reply;
     if (nlmsg_parse(header, sizeof(struct ifinfomsg), attributes, IFLA_MAX, NULL) < 0) return;
     state->index = ((struct ifinfomsg *)nlmsg_data(header))->ifi_index;
-    if (attributes[IFLA_LINK]) state->peer_index = (int)nla_get_u32(attributes[IFLA_LINK]);
-    if (attributes[IFLA_OPERSTATE]) state->operstate = nla_get_u8(attributes[IFLA_OPERSTATE]);
+    state->peer_index = (int)cnl_get_u32(attributes[IFLA_LINK], (uint32_t)state->peer_index);
+    state->operstate = cnl_get_u8(attributes[IFLA_OPERSTATE], state->operstate);
 }
 
 // Answered with a state. A link with an index needs no name.

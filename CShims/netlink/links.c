@@ -101,9 +101,8 @@ static void list_link(const struct nlmsghdr *reply, void *argument) {
     struct nlattr *attributes[IFLA_MAX + 1];
     struct nlmsghdr *header = (struct nlmsghdr *)reply;
     if (nlmsg_parse(header, sizeof(struct ifinfomsg), attributes, IFLA_MAX, NULL) < 0) return;
-    if (!attributes[IFLA_IFNAME]) return;
-    const char *name = nla_get_string(attributes[IFLA_IFNAME]);
-    if (strncmp(name, listing->prefix, strlen(listing->prefix)) != 0) return;
+    const char *name = cnl_get_text(attributes[IFLA_IFNAME]);
+    if (!name || strncmp(name, listing->prefix, strlen(listing->prefix)) != 0) return;
     if (listing->count < listing->capacity)
         strncpy(listing->names[listing->count], name, CNL_NAME_SIZE - 1)[CNL_NAME_SIZE - 1] = 0;
     listing->count++;

@@ -26,11 +26,11 @@ static void read_route(const struct nlmsghdr *reply, void *argument) {
         return;
     const struct rtmsg *route = nlmsg_data(header);
     if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) return;
-    uint32_t link = attributes[RTA_OIF] ? nla_get_u32(attributes[RTA_OIF]) : 0;
+    uint32_t link = cnl_get_u32(attributes[RTA_OIF], 0);
     if (link == 0 && attributes[RTA_MULTIPATH] &&
         nla_len(attributes[RTA_MULTIPATH]) >= (int)sizeof(struct rtnexthop))
         link = (uint32_t)((struct rtnexthop *)nla_data(attributes[RTA_MULTIPATH]))->rtnh_ifindex;
-    uint32_t metric = attributes[RTA_PRIORITY] ? nla_get_u32(attributes[RTA_PRIORITY]) : 0;
+    uint32_t metric = cnl_get_u32(attributes[RTA_PRIORITY], 0);
     if (link == 0 || (search->link != 0 && metric >= search->metric)) return;
     search->link = link;
     search->metric = metric;
@@ -55,7 +55,7 @@ static void read_address(const struct nlmsghdr *reply, void *argument) {
         return;
     const struct ifaddrmsg *address = nlmsg_data(header);
     const uint32_t flags =
-        attributes[IFA_FLAGS] ? nla_get_u32(attributes[IFA_FLAGS]) : address->ifa_flags;
+        cnl_get_u32(attributes[IFA_FLAGS], address->ifa_flags);
     // IFA_F_SECONDARY and IFA_F_TEMPORARY (RFC 8981) are the same bit.
     const uint32_t unfit =
         IFA_F_SECONDARY | IFA_F_DEPRECATED | IFA_F_TENTATIVE | IFA_F_DADFAILED;
@@ -77,7 +77,7 @@ static void read_link(const struct nlmsghdr *reply, void *argument) {
         nlmsg_parse(header, sizeof(struct ifinfomsg), attributes, IFLA_MAX, NULL) < 0)
         return;
     node->is_ethernet = ((struct ifinfomsg *)nlmsg_data(header))->ifi_type == ARPHRD_ETHER;
-    if (attributes[IFLA_MTU]) node->mtu = nla_get_u32(attributes[IFLA_MTU]);
+    node->mtu = cnl_get_u32(attributes[IFLA_MTU], node->mtu);
 }
 
 static int look_at_link(

@@ -56,7 +56,7 @@ static void compare_route(const struct nlmsghdr *reply, void *argument) {
     size_t size = cnl_address_size(pool->family);
     uint8_t address[16] = {0};
     nla_memcpy(address, attributes[RTA_DST], (int)size);
-    uint32_t link = attributes[RTA_OIF] ? nla_get_u32(attributes[RTA_OIF]) : 0;
+    uint32_t link = cnl_get_u32(attributes[RTA_OIF], 0);
     bool gateway = link == CNL_LOOPBACK_INDEX && memcmp(address, pool->gateway, size) == 0;
     unsigned common = route->rtm_dst_len < pool->length ? route->rtm_dst_len : pool->length;
     if (gateway || !cnl_prefix_equal(address, pool->prefix, common)) return;
@@ -97,7 +97,7 @@ static void read_match(const struct nlmsghdr *reply, void *argument) {
         nlmsg_parse(header, sizeof(struct rtmsg), attributes, RTA_MAX, NULL) < 0)
         return;
     match->route = *(struct rtmsg *)nlmsg_data(header);
-    if (attributes[RTA_OIF]) match->link = nla_get_u32(attributes[RTA_OIF]);
+    match->link = cnl_get_u32(attributes[RTA_OIF], match->link);
 }
 
 int cnl_pool_check_address(

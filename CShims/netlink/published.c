@@ -47,7 +47,7 @@ static bool parse(struct nlattr **attributes, int last, struct nlattr *nest) {
 
 // Answered, or translated: then it is on its way already.
 static bool is_settled(struct nlattr *status) {
-    return !status || ntohl(nla_get_u32(status)) & (IPS_SEEN_REPLY | IPS_SRC_NAT | IPS_DST_NAT);
+    return !status || ntohl(cnl_get_u32(status, 0)) & (IPS_SEEN_REPLY | IPS_SRC_NAT | IPS_DST_NAT);
 }
 
 // Whether the answers of a connection come from what is searched for: those are as the slice sends
@@ -63,8 +63,8 @@ static bool matches(const struct search *search, struct nlattr *reply) {
                             memcmp(nla_data(source), search->address, (size_t)size) != 0))
         return false;
     if (!ports[CTA_PROTO_NUM] || !ports[CTA_PROTO_SRC_PORT]) return false;
-    uint8_t protocol = nla_get_u8(ports[CTA_PROTO_NUM]);
-    uint16_t port = ntohs(nla_get_u16(ports[CTA_PROTO_SRC_PORT]));
+    uint8_t protocol = cnl_get_u8(ports[CTA_PROTO_NUM], 0);
+    uint16_t port = ntohs(cnl_get_u16(ports[CTA_PROTO_SRC_PORT], 0));
     for (size_t index = 0; index < search->port_count; index++) {
         const struct cnl_published *one = &search->ports[index];
         if (one->protocol == protocol && (search->address ? one->port : one->host_port) == port)
@@ -101,7 +101,7 @@ static void collect(const struct nlmsghdr *reply, void *argument) {
     if (!connection) return;
     connection->size = (size_t)nla_len(tuple);
     memcpy(connection->tuple, nla_data(tuple), connection->size);
-    connection->id = nla_get_u32(attributes[CTA_ID]);
+    connection->id = cnl_get_u32(attributes[CTA_ID], 0);
 }
 
 static struct nl_msg *add_request(

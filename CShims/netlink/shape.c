@@ -68,8 +68,8 @@ static void read_root(const struct nlmsghdr *reply, void *argument) {
         nlmsg_parse(header, sizeof(struct tcmsg), attributes, TCA_MAX, NULL) < 0)
         return;
     root->handle = ((struct tcmsg *)nlmsg_data(header))->tcm_handle;
-    if (attributes[TCA_KIND])
-        snprintf(root->kind, sizeof root->kind, "%s", nla_get_string(attributes[TCA_KIND]));
+    const char *kind = cnl_get_text(attributes[TCA_KIND]);
+    if (kind) snprintf(root->kind, sizeof root->kind, "%s", kind);
     if (root->handle == 0)
         root->owner = strcmp(root->kind, "noqueue") == 0 ? CNL_ROOT_NONE : CNL_ROOT_DEFAULT;
     else if (root->handle == CNL_SHAPE_HANDLE && strcmp(root->kind, "htb") == 0)

@@ -41,10 +41,11 @@ static void read_default_route(const struct nlmsghdr *reply, void *argument) {
     const struct rtmsg *route = nlmsg_data(header);
     if (route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) return;
     if (attributes[RTA_OIF])
-        add_uplink(search, nla_get_u32(attributes[RTA_OIF]), route->rtm_family);
+        add_uplink(search, cnl_get_u32(attributes[RTA_OIF], 0), route->rtm_family);
     if (!attributes[RTA_MULTIPATH]) return;
     int left = nla_len(attributes[RTA_MULTIPATH]);
-    for (struct rtnexthop *hop = nla_data(attributes[RTA_MULTIPATH]); RTNH_OK(hop, left);
+    for (struct rtnexthop *hop = nla_data(attributes[RTA_MULTIPATH]);
+         left >= (int)sizeof *hop && RTNH_OK(hop, left);
          left -= (int)NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
         add_uplink(search, (uint32_t)hop->rtnh_ifindex, route->rtm_family);
 }

@@ -54,10 +54,9 @@ static bool matters(const struct nlmsghdr *message, const char *prefix) {
                ((struct rtmsg *)nlmsg_data(header))->rtm_dst_len == 0;
     if (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK) return false;
     struct nlattr *attributes[IFLA_MAX + 1];
-    if (nlmsg_parse(header, sizeof(struct ifinfomsg), attributes, IFLA_MAX, NULL) < 0 ||
-        !attributes[IFLA_IFNAME])
-        return true;
-    return strncmp(nla_get_string(attributes[IFLA_IFNAME]), prefix, strlen(prefix)) != 0;
+    if (nlmsg_parse(header, sizeof(struct ifinfomsg), attributes, IFLA_MAX, NULL) < 0) return true;
+    const char *name = cnl_get_text(attributes[IFLA_IFNAME]);
+    return !name || strncmp(name, prefix, strlen(prefix)) != 0;
 }
 
 // All that is there. 1: something that matters; 0: nothing does; or -errno.
