@@ -157,8 +157,9 @@ BASH_COMPLETION := share/bash-completion/completions/slicectl
 ZSH_COMPLETION  := share/zsh/site-functions/_slicectl
 FISH_COMPLETION := share/fish/vendor_completions.d/slicectl.fish
 EXAMPLES        := share/doc/slices
-INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-probe $(LIBRARY)/slice-unpack \
-  $(LIBRARY)/busybox $(LIBRARY)/classifier.bpf.o $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
+INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-broker \
+  $(LIBRARY)/slice-probe $(LIBRARY)/slice-unpack $(LIBRARY)/busybox $(LIBRARY)/classifier.bpf.o \
+  $(LIBRARY)/raw.bpf.o $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
   $(ZSH_COMPLETION) $(FISH_COMPLETION) $(EXAMPLES)/node.toml \
   $(foreach page,$(notdir $(wildcard Docs/man/*)),share/man/man$(subst .,,$(suffix $(page)))/$(page))
 to = $(DESTDIR)$(PREFIX)/$(1)
@@ -170,8 +171,8 @@ install: $(if $(wildcard $(BIN)/sliced),,build)
 	install -D -m 755 $(BIN)/slicectl $(call to,bin/slicectl)
 	install -D -m 755 $(BIN)/sliced $(call to,sbin/sliced)
 	install -D -m 755 -t $(call to,$(LIBRARY)) $(BIN)/slice-probe $(BIN)/slice-unpack $(BIN)/busybox
-	install -m 711 $(BIN)/slice-init $(call to,$(LIBRARY)/slice-init)
-	install -m 644 $(BIN)/classifier.bpf.o $(call to,$(LIBRARY)/classifier.bpf.o)
+	install -m 711 $(BIN)/slice-init $(BIN)/slice-broker $(call to,$(LIBRARY)/)
+	install -m 644 $(BIN)/classifier.bpf.o $(BIN)/raw.bpf.o $(call to,$(LIBRARY)/)
 	install -D -m 644 -t $(call to,$(UNITS)) Docs/examples/sliced.service Docs/examples/slices.service
 	sed -i 's,/usr/local/sbin/,$(PREFIX)/sbin/,' $(call to,$(UNITS)/sliced.service)
 	install -D -m 644 -t $(call to,$(EXAMPLES)) Docs/examples/node.toml

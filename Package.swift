@@ -33,6 +33,8 @@ let package = Package(
     .target(
       name: "CClassifier", path: "CShims/classifier", exclude: ["classifier.bpf.c"],
       linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
+    // As the classifier: the program is built by the Makefile.
+    .target(name: "CRaw", path: "CShims/raw", exclude: ["raw.bpf.c"]),
     .target(
       name: "CToml", path: "CShims/toml",
       cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
@@ -49,12 +51,13 @@ let package = Package(
       name: "SliceKernel",
       dependencies: [
         "SliceModel", "Descriptor", "CKernel", "CLaunch", "CSeccomp", "CCapability", "CNetlink",
-        "CStorage", "CClassifier",
+        "CStorage", "CClassifier", "CRaw",
       ],
       swiftSettings: checked),
     // Builds and tears down slices, without a daemon.
     .target(
-      name: "SliceRuntime", dependencies: ["SliceKernel", "SliceModel"], swiftSettings: checked),
+      name: "SliceRuntime", dependencies: ["SliceKernel", "SliceModel", "CSystem"],
+      swiftSettings: checked),
     // The protocol: nothing about slices.
     .target(name: "Varlink", dependencies: ["Descriptor", "CSystem"], swiftSettings: checked),
     // The interface between supervisor and clients.

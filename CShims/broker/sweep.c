@@ -136,9 +136,10 @@ static void judge(struct search *search, int descriptor)
         return;
     if (kind.raw && !search->keeps(&kind, search->context)) {
         // EPERM: closed already, by an earlier round or change.
-        if (filter_close(descriptor) == 0)
+        if (filter_close(descriptor) == 0) {
+            socket_drain(descriptor); // what has come already
             search->result->closed++;
-        else if (errno != EPERM)
+        } else if (errno != EPERM)
             return;
     }
     forget(search, file.st_ino);

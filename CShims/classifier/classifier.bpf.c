@@ -8,7 +8,7 @@
 //     to_slice   (egress)    what it is about to receive
 //
 // Why it is safe:
-//   1. It lists what passes. Every path that is not in the list ends in a drop; a link that is not
+//   1. It lists what passes; beyond that what single slices were granted (raw_out.h). Every path that is not in the list ends in a drop; a link that is not
 //      in the map passes nothing.
 //   2. What it reads stays as it is. Pages that a sender can still write to (a PACKET_TX_RING,
 //      packet(7)) the kernel copies when a packet changes over to the host's end
@@ -60,6 +60,8 @@ static __always_inline int count_drop(struct __sk_buff *skb, enum reason reason)
     }
     return TC_ACT_SHOT;
 }
+
+#include "raw_out.h"
 
 // ---- headers ---------------------------------------------------------------------------------
 
@@ -211,7 +213,8 @@ check_transport(struct __sk_buff *skb, const __u32 offset, struct packet *packet
         packet->opens = tcp->syn && !tcp->ack;
         return PASS;
     }
-    if (packet->protocol != IPPROTO_UDP && packet->protocol != IPPROTO_ICMP) return DROP_PROTOCOL;
+    if (packet->protocol != IPPROTO_UDP && packet->protocol != IPPROTO_ICMP)
+        return is_granted_protocol(skb, packet->family, packet->protocol) ? PASS : DROP_PROTOCOL;
     if (packet->later_fragment) return PASS;
     void *data = header(skb, offset + sizeof(struct udphdr)); // as large as that of ICMP
     if (!data || packet->end < offset + sizeof(struct udphdr))
@@ -400,6 +403,22 @@ check_destination(struct __sk_buff *skb, const struct slice *slice, const struct
 
 // ---- the programs ----------------------------------------------------------------------------
 
+// What is refused to most, and granted to some.
+static __always_inline int
+refuse_or_send(struct __sk_buff *skb, const struct slice *slice, enum reason reason) {
+    switch (reason) {
+    case DROP_ARP:
+    case DROP_ETHERTYPE: return send_frame(skb, slice, reason);
+    case DROP_MULTICAST:
+        if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6))
+            return send_frame(skb, slice, reason);
+        return skb->protocol == bpf_htons(ETH_P_IP) && asks_for_address(skb, slice)
+                   ? TC_ACT_OK
+                   : count_drop(skb, reason);
+    default: return count_drop(skb, reason);
+    }
+}
+
 SEC("tc")
 int from_slice(struct __sk_buff *skb) {
     __u32 link = skb->ifindex;
@@ -408,8 +427,7 @@ int from_slice(struct __sk_buff *skb) {
 
     struct packet packet = {0};
     enum reason reason = check_ethernet(skb, slice);
-    if (reason != PASS) return count_drop(skb, reason);
-    switch (skb->protocol) {
+    if (reason == PASS) switch (skb->protocol) {
     case bpf_htons(ETH_P_IP): reason = check_ipv4(skb, slice, &packet); break;
     case bpf_htons(ETH_P_IPV6): reason = check_ipv6(skb, slice, &packet); break;
     case bpf_htons(ETH_P_ARP): reason = DROP_ARP; break;
@@ -417,7 +435,7 @@ int from_slice(struct __sk_buff *skb) {
     case bpf_htons(ETH_P_8021AD): reason = DROP_VLAN; break;
     default: reason = DROP_ETHERTYPE;
     }
-    if (reason != PASS) return count_drop(skb, reason);
+    if (reason != PASS) return refuse_or_send(skb, slice, reason);
 
     // Written out three times, because the verifier wants offsets that are constant.
     const __u32 ipv4 = ETH_HLEN + sizeof(struct iphdr);
@@ -467,7 +485,8 @@ int to_slice(struct __sk_buff *skb) {
         const struct iphdr *ip = header(skb, ETH_HLEN + sizeof *ip);
         if (!ip) return count_drop(skb, DROP_NOT_FOR_SLICE);
         ip = (void *)ip + ETH_HLEN;
-        if (!same_ipv4(&ip->daddr, slice->ipv4)) return count_drop(skb, DROP_NOT_FOR_SLICE);
+        if (!same_ipv4(&ip->daddr, slice->ipv4))
+            return is_address_answer(skb, local) ? TC_ACT_OK : count_drop(skb, DROP_NOT_FOR_SLICE);
         if (ip->ihl != 5 || ip->frag_off & bpf_htons(IPV4_OFFSET)) return TC_ACT_OK;
         map_ipv4(flow.address, &ip->saddr);
         flow.protocol = ip->protocol;
@@ -487,7 +506,7 @@ int to_slice(struct __sk_buff *skb) {
         else remember_visit(skb, slice, slice->ipv6, ETH_HLEN + sizeof *ip, &flow);
         return TC_ACT_OK;
     }
-    return count_drop(skb, DROP_NOT_FOR_SLICE);
+    return is_arp_answer(skb) ? TC_ACT_OK : count_drop(skb, DROP_NOT_FOR_SLICE);
 }
 
 #include "uplink.h"

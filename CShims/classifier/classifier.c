@@ -44,7 +44,7 @@ struct ccl_classifier {
     // All of them the object's.
     int from_slice, to_slice, from_uplink, to_uplink;
     int slices, drops, networks, services;
-    int allowed_networks, allowed_services;
+    int allowed_networks, allowed_services, raw_grants;
     int audit_even, audit_odd, senders;
     struct control *control; // shared with the programs
     struct port *ports;      // the map of this name, PORTS long; shared too
@@ -156,6 +156,7 @@ static int find_parts(struct ccl_classifier *classifier) {
           {"services", &classifier->services},
           {"allowed_networks", &classifier->allowed_networks},
           {"allowed_services", &classifier->allowed_services},
+          {"raw_grants", &classifier->raw_grants},
           {"audit_even", &classifier->audit_even},
           {"audit_odd", &classifier->audit_odd},
           {"senders", &classifier->senders},
@@ -321,9 +322,28 @@ int ccl_dismiss(
     ccl_release_ports(classifier, link);
     if (forget(classifier, classifier->slices, &link) < 0)
         return ccl_fail(error, errno, "dismiss a link", "map slices");
+    if (forget(classifier, classifier->raw_grants, &link) < 0)
+        return ccl_fail(error, errno, "dismiss a link", "map raw_grants");
     if (forget(classifier, classifier->drops, &link) < 0)
         return ccl_fail(error, errno, "dismiss a link", "map drops");
     return 0;
+}
+
+int ccl_set_raw(
+    const struct ccl_classifier *classifier, uint32_t link, const struct ccl_raw *raw,
+    struct ccl_error *error) {
+    int result;
+    if (raw) {
+        struct raw_grant entry = {.asks_for_address = raw->asks_for_address};
+        memcpy(entry.ipv4, raw->ipv4, sizeof entry.ipv4);
+        memcpy(entry.ipv6, raw->ipv6, sizeof entry.ipv6);
+        for (size_t index = 0; index < sizeof entry.ethertypes / sizeof entry.ethertypes[0]; index++)
+            entry.ethertypes[index] = htons(raw->ethertypes[index]);
+        result = ccl_update(classifier, classifier->raw_grants, &link, &entry, BPF_ANY);
+    } else {
+        result = forget(classifier, classifier->raw_grants, &link);
+    }
+    return result < 0 ? ccl_fail(error, errno, "grant raw packets", "map raw_grants") : 0;
 }
 
 int ccl_forget_sender(

@@ -103,6 +103,15 @@ struct allowed_service { // of the host
     __u8 zero;
 };
 
+// Map `raw_grants`, by link: what a slice may send beyond TCP, UDP and ICMP, because its raw sockets were
+// granted it (slice_raw.h). That it is a raw socket that sends is seen to on the slice's own end.
+struct raw_grant {
+    __u64 ipv4[4], ipv6[4]; // a bit for each protocol number
+    __u16 ethertypes[16];   // 0: none
+    __u32 asks_for_address; // 1: DHCP, from UDP port 68
+    __u32 zero;
+};
+
 // Maps `audit_even`, `audit_odd`: what left by an uplink in one turn.
 #define AUDIT_ENTRIES 131072
 struct departure {

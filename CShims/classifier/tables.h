@@ -61,6 +61,14 @@ struct {
 } allowed_services SEC(".maps");
 
 struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, MAX_SLICES);
+    __type(key, __u32);
+    __type(value, struct raw_grant);
+} raw_grants SEC(".maps");
+
+struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 16384);
     __type(key, struct flow);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <sys/prctl.h>
@@ -22,6 +23,7 @@ struct walk {
     const struct launch_plan *plan;
     int report;
     int root; // O_PATH descriptor of the new root; -1 before LAUNCH_SET_ROOT
+    uint32_t *listener_taken;
 };
 
 // CLONE_VM without CLONE_FILES: closing here leaves the parent's descriptors alone.
@@ -288,6 +290,37 @@ static long set_filter(const struct walk *walk, const struct launch_operation *o
     return raw(SYS_fcntl, listener, F_SETFD, 0);
 }
 
+// Waits until the parent has taken the listener: this process shares its memory, and so a futex. A parent
+// that gives up kills this process.
+static long await_taking(const struct walk *walk, int listener) {
+    struct slice_report report = {.stage = SLICE_STAGE_LISTENER, .index = (uint32_t)listener};
+    long written = raw(SYS_write, walk->report, &report, sizeof report);
+    if (written != sizeof report)
+        return written < 0 ? written : -EIO;
+    while (__atomic_load_n(walk->listener_taken, __ATOMIC_ACQUIRE) == 0)
+        raw(SYS_futex, walk->listener_taken, FUTEX_WAIT_PRIVATE, 0, 0);
+    return 0;
+}
+
+// The wait for an answer can be ended by nothing but a signal that kills (WAIT_KILLABLE_RECV), once
+// the broker has begun: else its socket would be lost.
+static long set_asking_filter(const struct walk *walk, const struct launch_operation *op) {
+    struct sock_fprog program = {.len = op->filter.count,
+                                 .filter = (struct sock_filter *)op->filter.instructions};
+    const long listener =
+        raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+            SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
+    if (listener < 0)
+        return listener;
+    long result = await_taking(walk, (int)listener);
+    if (result < 0 || (op->value != 0 && op->value == (uint64_t)listener))
+        return result < 0 ? result : raw(SYS_fcntl, listener, F_SETFD, 0);
+    if (op->value != 0)
+        result = raw(SYS_dup3, listener, op->value, 0);
+    close_fd((int)listener);
+    return result;
+}
+
 static long set_rlimit(const struct launch_operation *op) {
     uint64_t limit[2] = {op->value, op->other}; // struct rlimit64
     return raw(SYS_prlimit64, 0, op->device, limit, 0);
@@ -344,6 +377,8 @@ static long run(struct walk *walk, const struct launch_operation *op) {
         return raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case LAUNCH_SECCOMP:
         return set_filter(walk, op);
+    case LAUNCH_SECCOMP_ASKING:
+        return set_asking_filter(walk, op);
     case LAUNCH_NEW_SESSION:
         return raw(SYS_setsid);
     }
@@ -405,8 +440,9 @@ static long arrange(struct walk *walk, int *executable) {
 }
 
 void child_main(void *pointer) {
-    const struct child_context *context = pointer;
-    struct walk walk = {.plan = context->plan, .report = context->report, .root = -1};
+    struct child_context *context = pointer;
+    struct walk walk = {.plan = context->plan, .report = context->report, .root = -1,
+                        .listener_taken = &context->listener_taken};
     const struct launch_plan *plan = walk.plan;
     long result;
 
@@ -420,7 +456,7 @@ void child_main(void *pointer) {
     for (uint32_t i = 0; i < plan->operation_count; i++) {
         const struct launch_operation *op = &plan->operations[i];
         // The filter may forbid what this takes, and no operation after it uses a descriptor.
-        if (op->kind == LAUNCH_SECCOMP && !arranged) {
+        if ((op->kind == LAUNCH_SECCOMP || op->kind == LAUNCH_SECCOMP_ASKING) && !arranged) {
             if ((result = arrange(&walk, &executable)) < 0)
                 fail(&walk, LAUNCH_INDEX_DESCRIPTORS, result);
             arranged = true;

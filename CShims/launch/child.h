@@ -7,6 +7,7 @@
 struct child_context {
     const struct launch_plan *plan;
     int report; // write end of the report pipe
+    uint32_t listener_taken; // futex(2): not 0 when a child that waits with its listener may go on
 };
 
 // Runs the plan of a `struct child_context` and executes, or reports and exits. Never returns.

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -89,6 +91,43 @@ static long clone_in_pid_namespace(const struct launch_plan *plan, struct clone_
     return result;
 }
 
+// Has the plan's `listening` take the listener that the child has, as number `number`; then the child may
+// go on. Returns 0 or errno.
+static int hand_over(const struct launch_plan *plan, struct child_context *context, int pidfd,
+                     pid_t pid, uint32_t number) {
+    if (!plan->listening)
+        return EPROTO;
+    int listener = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+    if (listener < 0)
+        return errno;
+    int error = plan->listening(plan->listening_context, listener, pid);
+    if (error)
+        return error;
+    __atomic_store_n(&context->listener_taken, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &context->listener_taken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    return 0;
+}
+
+// Until the child has executed (0) or failed (errno, with `result` saying where).
+static int await_outcome(const struct launch_plan *plan, struct child_context *context, int report,
+                         int timeout_ms, int pidfd, pid_t pid, struct launch_result *result) {
+    for (bool handed_over = false;; handed_over = true) {
+        struct slice_report told = {0};
+        int outcome = read_report(report, timeout_ms, &told);
+        if (outcome < 0)
+            result->stage = 0;
+        if (outcome <= 0)
+            return outcome < 0 ? errno : 0;
+        result->stage = told.stage;
+        result->index = told.index;
+        if (told.stage != SLICE_STAGE_LISTENER || handed_over)
+            return told.error > 0 ? told.error : EPROTO;
+        int error = hand_over(plan, context, pidfd, pid, told.index);
+        if (error)
+            return error;
+    }
+}
+
 static int run_with_pipe(const struct launch_plan *plan, int timeout_ms, int report[2],
                          struct launch_result *result) {
     void *stack = clone_stack_map();
@@ -113,16 +152,7 @@ static int run_with_pipe(const struct launch_plan *plan, int timeout_ms, int rep
         return (int)-pid;
     }
 
-    struct slice_report failure = {0};
-    int outcome = read_report(report[0], timeout_ms, &failure);
-    int error = 0;
-    if (outcome < 0) {
-        error = errno;
-    } else if (outcome > 0) {
-        error = failure.error > 0 ? failure.error : EPROTO;
-        result->stage = failure.stage;
-        result->index = failure.index;
-    }
+    int error = await_outcome(plan, &context, report[0], timeout_ms, pidfd, (pid_t)pid, result);
     // A child that has not executed yet still runs on the stack: only after its end may it go.
     if (error) {
         kill_and_reap(pidfd);

@@ -104,6 +104,30 @@ int cnl_classifier_try(
         namespace->rtnetlink, CNL_LOOPBACK_INDEX, "lo of a namespace", classifier, error);
 }
 
+// The index of `eth0`.
+static void read_index(const struct nlmsghdr *reply, void *argument) {
+    if (reply->nlmsg_type == RTM_NEWLINK)
+        *(int *)argument = ((const struct ifinfomsg *)NLMSG_DATA(reply))->ifi_index;
+}
+
+int cnl_raw_attach(
+    const struct cnl_namespace *namespace, int program, struct cnl_error *error) {
+    const char *name = "eth0 of a slice";
+    const struct ifinfomsg any = {0};
+    int index = 0;
+    struct cnl_batch look = {0};
+    struct nl_msg *message =
+        cnl_batch_add(&look, "look up link", RTM_GETLINK, 0, &any, sizeof any);
+    cnl_put_string(&look, message, IFLA_IFNAME, "eth0");
+    int result = cnl_batch_run(namespace->rtnetlink, &look, name, read_index, &index, error);
+    if (result < 0) return result;
+    if (index == 0) return cnl_fail(error, ENODEV, "look up link", "%s", name);
+    struct cnl_batch batch = {0};
+    add_qdisc(&batch, index);
+    add_filter(&batch, index, on_link, TC_H_MIN_EGRESS, program, "from_raw_socket");
+    return cnl_classifier_run(namespace->rtnetlink, &batch, name, error);
+}
+
 int cnl_uplink_attach(
     struct cnl_context *context, int index, const struct cnl_classifier *classifier,
     struct cnl_error *error) {

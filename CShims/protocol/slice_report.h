@@ -1,6 +1,6 @@
 // What a launched process tells its launcher before the service's first instruction.
 //
-// A launch ends in one of two ways on the report pipe:
+// A launch ends in one of two ways on the report pipe (SLICE_STAGE_LISTENER is none of them):
 //   - end of file, nothing read: the service was executed;
 //   - one `struct slice_report`: the step that failed. Nothing of the service ran.
 // The pipe is close-on-exec in whoever holds it, so success needs no message. A process that is
@@ -15,6 +15,9 @@
 enum slice_stage {
     // The C child between clone and exec; `index` is the operation in the plan.
     SLICE_STAGE_PLAN = 1,
+    // No end: the child waits, with the listener of its filter at descriptor `index`, until the
+    // launcher has it; `error` is 0. At most once.
+    SLICE_STAGE_LISTENER = 2,
     // slice-init, inside the slice; `index` is unused.
     SLICE_STAGE_INIT_SETUP = 16,    // slice-init's own preparation (arguments, pipes, signals)
     SLICE_STAGE_INIT_USER = 17,     // ENOENT: not in the image's /etc/passwd; EINVAL: odd

@@ -30,6 +30,15 @@ public final class PidFD: Sendable {
     }
   }
 
+  /// A copy of one of its descriptors. ESRCH once it has ended, EBADF where it has none of that number.
+  public func descriptor(_ number: Int32, label: String) throws(SystemError) -> SharedFD {
+    SharedFD(
+      OwnedFD(
+        adopting: try checked("pidfd_getfd", "\(pid), \(number)") {
+          kernel_pidfd_descriptor(rawValue, number)
+        }), label: label)
+  }
+
   /// Whether the process has ended, waiting for it up to `milliseconds` (-1: for ever).
   public func hasEnded(within milliseconds: Int32 = 0) -> Bool {
     var entry = pollfd(fd: rawValue, events: Int16(POLLIN), revents: 0)

@@ -127,13 +127,13 @@ public enum Key: String, Sendable, Hashable, CaseIterable {
     case .memoryMin, .memoryLow, .memoryHigh, .memoryMax, .memorySwapMax: .controller("memory")
     case .pidsMax: .controller("pids")
     case .ioWeight, .ioReadMax, .ioWriteMax, .ioReadIopsMax, .ioWriteIopsMax: .controller("io")
-    case .netMode, .netAllow, .netPublish, .netPorts, .seccompProfile, .seccompRefuse,
+    case .netMode, .netAllow, .netPublish, .netPorts, .rawAllow, .seccompProfile, .seccompRefuse,
       .seccompAllow, .seccompSockets, .seccompLog:
       .construction
     case .lease: .supervisor
     case .diskMax, .diskFilesMax: .quota
     case .netWeight, .netMin, .netMax, .netInMax: .shaping
-    case .rawAllow, .grantObserve, .grantNest, .grantNetAdmin: .nothing
+    case .grantObserve, .grantNest, .grantNetAdmin: .nothing
     }
   }
 

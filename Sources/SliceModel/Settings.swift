@@ -45,6 +45,7 @@ public struct Settings: Sendable, Hashable {
     if key == .netPublish, case .list(let entries) = value {
       _ = try PublishedPort.parse(entries)
     }
+    if key == .rawAllow, case .list(let items) = value { _ = try RawGrants(items) }
     values[key] = value
   }
 
@@ -87,6 +88,7 @@ public struct Settings: Sendable, Hashable {
     }
     _ = try networkAllowances()
     _ = try systemCallRules()
+    try validateRawGrants()
     if self[.netPublish] != nil, networkMode != .routed {
       throw SliceError(
         .usage, "net.publish needs net.mode=routed, and this is \(networkMode.rawValue)",

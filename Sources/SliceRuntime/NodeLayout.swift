@@ -6,7 +6,7 @@ public struct NodeLayout: Sendable, Hashable {
   public var state: String
   /// Does not: sockets, status files, the mount point of the staging area.
   public var runtime: String
-  /// slice-init, slice-unpack, busybox and the classifier's object file.
+  /// slice-init, slice-broker, slice-unpack, busybox and the object files of BPF programs.
   public var programs: String
 
   public init(
@@ -34,6 +34,9 @@ public struct NodeLayout: Sendable, Hashable {
   public var flowSenders: String { runtime + "/flow-senders" }
 
   public var classifier: String { programs + "/classifier.bpf.o" }
+  /// What judges the packets of raw sockets.
+  public var rawJudge: String { programs + "/raw.bpf.o" }
+  public var broker: String { programs + "/slice-broker" }
 
   public func slice(_ name: SliceName) -> SliceLayout {
     SliceLayout(
@@ -56,6 +59,8 @@ public struct SliceLayout: Sendable, Hashable {
   public var log: String { state + "/log" }
   /// slice-init's listening socket.
   public var control: String { runtime + "/control" }
+  /// slice-broker's listening socket, where the slice has one (slice_raw.h).
+  public var broker: String { runtime + "/broker" }
   /// slice-init's status record (slice_status.h).
   public var status: String { runtime + "/status" }
   /// Calls that the slice was refused (slice_refusals.h), where they are noted.

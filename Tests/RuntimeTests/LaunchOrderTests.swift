@@ -17,9 +17,33 @@ import Testing
     #expect(try steps(of: enterPlan()) == documented("Entering"))
   }
 
+  @Test func theBrokerStartsAsDocumented() throws {
+    #expect(try steps(of: brokerPlan()) == documented("The broker"))
+  }
+
+  /// Only the first filter differs.
+  @Test func rawSocketsChangeNothingButTheFilterThatAsks() throws {
+    for (plain, asking) in [
+      (try startPlan(), try startPlan(rawSockets: true)),
+      (try enterPlan(), try enterPlan(rawSockets: true)),
+    ] {
+      var expected = steps(of: plain)
+      let place = try #require(expected.firstIndex(of: "seccomp(network-service: arguments)"))
+      expected[place] = "seccomp(network-service: arguments, with listener)"
+      #expect(steps(of: asking) == expected)
+    }
+    let start = try startPlan(rawSockets: true)
+    let words = start.arguments
+    for (name, number) in [("--report", 7), ("--raw-state", 6), ("--raw-listener", 9)] {
+      let place = try #require(words.firstIndex(of: name))
+      #expect(words[place + 1] == "\(number)", "\(name)")
+    }
+    #expect(RawSocketKeeper.stateNumber == 6 && RawSocketKeeper.listenerNumber == 9)
+  }
+
   /// Whoever is in the slice's user namespace has no business with mounts or the host's namespaces.
   @Test func nothingPrivilegedFollowsTheUserNamespace() throws {
-    for plan in [try startPlan(), try enterPlan()] {
+    for plan in [try startPlan(), try enterPlan(), try startPlan(rawSockets: true)] {
       let entry = try #require(
         plan.steps.firstIndex {
           if case .joinNamespace(_, .user) = $0 { true } else { false }
@@ -27,7 +51,9 @@ import Testing
       let rest = plan.steps[plan.steps.index(after: entry)...]
       for step in rest {
         switch step {
-        case .becomeRoot, .restrictCapabilities, .forbidNewPrivileges, .filterSystemCalls: continue
+        case .becomeRoot, .restrictCapabilities, .forbidNewPrivileges, .filterSystemCalls,
+          .filterWithListener:
+          continue
         default: Issue.record("\(step) after the user namespace was entered")
         }
       }
@@ -46,7 +72,7 @@ import Testing
     SharedFD(try Files.open("/dev/null", O_RDWR), label: label)
   }
 
-  private func startPlan() throws -> LaunchPlan {
+  private func startPlan(rawSockets: Bool = false) throws -> LaunchPlan {
     let any = try descriptor("any")
     let root = RootFileSystem(
       stage: "STAGE", image: try descriptor("image"), upper: "UPPER", work: "WORK",
@@ -59,18 +85,30 @@ import Testing
       confinement: try Confinement(), sliceInit: any,
       service: ServiceInvocation(
         command: nil, environment: [], user: nil, workdir: nil, restart: .no),
-      descriptors: ServiceDescriptors(null: any, control: any, log: any, status: any)
+      descriptors: ServiceDescriptors(
+        null: any, control: any, log: any, status: any, rawState: rawSockets ? any : nil),
+      listening: rawSockets ? { (_, _) throws(SliceError) in } : nil
     ).plan
   }
 
-  private func enterPlan() throws -> LaunchPlan {
+  private func enterPlan(rawSockets: Bool = false) throws -> LaunchPlan {
     let any = try descriptor("any")
     return EnterPlan(
       slice: try NamespaceSet(of: PidFD(pid: getpid())), cgroup: any,
       confinement: try Confinement(), sliceInit: any,
       command: ServiceInvocation(
         command: nil, environment: [], user: nil, workdir: nil, restart: .no),
-      streams: [any, any, any], terminal: false
+      streams: [any, any, any], terminal: false,
+      listening: rawSockets ? { (_, _) throws(SliceError) in } : nil
+    ).plan
+  }
+
+  private func brokerPlan() throws -> LaunchPlan {
+    let any = try descriptor("any")
+    return BrokerPlan(
+      stage: "STAGE", program: any, null: any, slice: try NamespaceSet(of: PidFD(pid: getpid())),
+      cgroup: any, listener: any, control: any, processes: any, state: any,
+      capabilities: try CapabilitySet(names: ["CAP_NET_RAW", "CAP_SETPCAP"])
     ).plan
   }
 

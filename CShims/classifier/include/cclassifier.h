@@ -73,6 +73,17 @@ int ccl_retain(
     const struct ccl_classifier *classifier, const uint32_t *links, size_t count,
     struct ccl_error *error);
 
+// What a slice may send beyond TCP, UDP and ICMP.
+struct ccl_raw {
+    uint64_t ipv4[4], ipv6[4]; // a bit for each protocol number
+    uint16_t ethertypes[16];   // 0: none
+    bool asks_for_address;     // by DHCP, where the host's port 67 is open to it
+};
+// Replaces what it may, at once; null: nothing. Idempotent. Goes with ccl_dismiss().
+int ccl_set_raw(
+    const struct ccl_classifier *classifier, uint32_t link, const struct ccl_raw *raw,
+    struct ccl_error *error);
+
 // --- Ports of the node's address, and identifiers of ICMP echoes
 
 struct ccl_ports {

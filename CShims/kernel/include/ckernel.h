@@ -41,6 +41,8 @@ int kernel_make_procfs(void);
 
 int kernel_pidfd_open(pid_t pid);
 int kernel_pidfd_signal(int pidfd, int signal);
+// A copy of the process's descriptor `number` (pidfd_getfd(2)); for who may trace it.
+int kernel_pidfd_descriptor(int pidfd, int number);
 // Waits for a child by pidfd. `code` receives CLD_EXITED, CLD_KILLED or CLD_DUMPED, `status` the
 // exit status or signal. With `no_hang`, returns 0 and code 0 when it still runs.
 int kernel_pidfd_wait(int pidfd, int no_hang, int *code, int *status);

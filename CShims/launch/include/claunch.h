@@ -70,6 +70,10 @@ enum launch_operation_kind {
     LAUNCH_SECCOMP,
     // setsid(2).
     LAUNCH_NEW_SESSION,
+    // Loads (filter) with a listener, seccomp_unotify(2), and waits until `launch_plan.listening` has
+    // had it. Afterwards the child has it as descriptor (value), left open for the executable; with 0 it
+    // is closed there. At most one in a plan.
+    LAUNCH_SECCOMP_ASKING,
 };
 
 // Bits of `struct launch_operation.flags`.
@@ -127,6 +131,11 @@ struct launch_plan {
     int32_t executable;
     char *const *arguments;   // NULL at the end
     char *const *environment; // NULL at the end
+    // For LAUNCH_SECCOMP_ASKING, without which it may be NULL: called once, by the thread that runs the
+    // plan, while the child waits. `listener` is the callee's to close, `pid` the child in the caller's PID
+    // namespace. An errno that it returns makes the launch fail with it; 0: go on.
+    int (*listening)(void *context, int listener, pid_t pid);
+    void *listening_context;
 };
 
 // At most this many descriptors in `kept`.
@@ -135,7 +144,8 @@ struct launch_plan {
 struct launch_result {
     pid_t pid;     // in the caller's PID namespace
     int32_t pidfd; // the caller's to close; -1 after a failure
-    // After a failure, where: 0 in the parent, else enum slice_stage of slice_report.h.
+    // After a failure, where: 0 in the parent, else enum slice_stage of slice_report.h;
+    // SLICE_STAGE_LISTENER: `listening` has failed, or what it is given could not be had.
     uint32_t stage;
     uint32_t index; // of the operation, at SLICE_STAGE_PLAN
 };

@@ -170,6 +170,11 @@ int cnl_classifier_attach(
     struct cnl_context *context, int index, const struct cnl_classifier *classifier,
     struct cnl_error *error);
 
+// Puts the program that judges packets of raw sockets on the slice's own end, `eth0` of its namespace, in
+// the direction out; one that is there is replaced. EOPNOTSUPP as above. ENODEV: no such link.
+int cnl_raw_attach(
+    const struct cnl_namespace *namespace, int program, struct cnl_error *error);
+
 // Whether this kernel can: the same on the loopback of a namespace that is given up afterwards.
 int cnl_classifier_try(
     const struct cnl_namespace *namespace, const struct cnl_classifier *classifier,

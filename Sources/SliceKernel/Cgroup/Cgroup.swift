@@ -56,6 +56,11 @@ public struct Cgroup: Sendable, Hashable {
     try write("1", to: "cgroup.kill")
   }
 
+  /// Whether every process in it and below stands still.
+  public var isFrozen: Bool {
+    (try? read("cgroup.events"))?.split(separator: "\n").contains("frozen 1") ?? true
+  }
+
   public func setFrozen(_ frozen: Bool) throws(SystemError) {
     try write(frozen ? "1" : "0", to: "cgroup.freeze")
   }

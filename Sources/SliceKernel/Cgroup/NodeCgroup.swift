@@ -169,6 +169,9 @@ public struct SliceCgroup: Sendable {
     }
   }
 
+  /// Those that hold processes of the slice, where not all that is under its limits is meant.
+  public var occupied: [Cgroup] { [processes, visitorsCgroup].filter(\.exists) }
+
   /// Keeps what runs in it to a slice's devices, where the kernel can.
   public func holdDevices() throws(SliceError) {
     guard let devices else { return }

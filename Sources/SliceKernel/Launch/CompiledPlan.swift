@@ -1,6 +1,8 @@
 import CKernel
 import CLaunch
+import Descriptor
 import Glibc
+import SliceModel
 
 /// A plan laid out in memory as the C child reads it. Everything it points to is owned here and
 /// freed at the end; the child is past exec by then (`launch_run` returns only after that).
@@ -8,6 +10,8 @@ final class CompiledPlan {
   private let plan: LaunchPlan
   private var strings: [UnsafeMutablePointer<CChar>] = []
   private var optionBlocks: [UnsafeMutableBufferPointer<launch_option>] = []
+  /// What the plan's `listening` threw.
+  private(set) var listeningError: SliceError?
 
   init(_ plan: LaunchPlan) { self.plan = plan }
 
@@ -39,11 +43,30 @@ final class CompiledPlan {
               flat.executable = plan.executable.rawValue
               flat.arguments = arguments.baseAddress
               flat.environment = environment.baseAddress
+              if self.plan.listening != nil {
+                flat.listening = { CompiledPlan.listening($0!, listener: $1, pid: $2) }
+                flat.listening_context = Unmanaged.passUnretained(self).toOpaque()
+              }
               return launch_run(&flat, timeout, &result)
             }
           }
         }
       }
+    }
+  }
+
+  /// Called by `launch_run`, by the thread that `run` was called on.
+  private static func listening(
+    _ context: UnsafeMutableRawPointer, listener: Int32, pid: Int32
+  ) -> Int32 {
+    let compiled = Unmanaged<CompiledPlan>.fromOpaque(context).takeUnretainedValue()
+    let listener = SharedFD(OwnedFD(adopting: listener), label: "listener of a filter")
+    do throws(SliceError) {
+      try compiled.plan.listening?(listener, pid)
+      return 0
+    } catch {
+      compiled.listeningError = error
+      return ECANCELED
     }
   }
 
@@ -99,8 +122,10 @@ final class CompiledPlan {
     return operation
   }
 
-  private func filterOperation(_ program: SeccompProgram) -> launch_operation {
-    var operation = operation(LAUNCH_SECCOMP)
+  private func filterOperation(
+    _ kind: launch_operation_kind, _ program: SeccompProgram
+  ) -> launch_operation {
+    var operation = operation(kind)
     operation.filter = launch_filter(
       instructions: program.instructions, count: program.instructionCount)
     return operation
@@ -170,10 +195,14 @@ final class CompiledPlan {
       operation.value = set.mask
       return operation
     case .forbidNewPrivileges: return operation(LAUNCH_NO_NEW_PRIVILEGES)
-    case .filterSystemCalls(let program): return filterOperation(program)
+    case .filterSystemCalls(let program): return filterOperation(LAUNCH_SECCOMP, program)
     case .filterSystemCallsWithListener(let program):
-      var operation = filterOperation(program)
+      var operation = filterOperation(LAUNCH_SECCOMP, program)
       operation.flags = UInt32(LAUNCH_WITH_LISTENER.rawValue)
+      return operation
+    case .filterWithListener(let program, let number):
+      var operation = filterOperation(LAUNCH_SECCOMP_ASKING, program)
+      operation.value = UInt64(number ?? 0)
       return operation
     case .newSession: return operation(LAUNCH_NEW_SESSION)
     }

@@ -20,11 +20,15 @@ public struct LaunchPlan: Sendable {
   /// Whether the executable gets the report pipe, as number `descriptors.count`, to report its own
   /// steps with (slice-init does).
   public var reportIsInherited: Bool
+  /// Takes the listener of `.filterWithListener`, while the child, whose pid this is, waits.
+  public var listening: Listening?
+
+  public typealias Listening = @Sendable (SharedFD, Int32) throws(SliceError) -> Void
 
   public init(
     namespaces: Namespaces = [], cgroup: SharedFD? = nil, pidNamespace: SharedFD? = nil,
     steps: [LaunchStep], descriptors: [SharedFD], executable: SharedFD, arguments: [String],
-    environment: [String], reportIsInherited: Bool
+    environment: [String], reportIsInherited: Bool, listening: Listening? = nil
   ) {
     self.namespaces = namespaces
     self.cgroup = cgroup
@@ -35,6 +39,7 @@ public struct LaunchPlan: Sendable {
     self.arguments = arguments
     self.environment = environment
     self.reportIsInherited = reportIsInherited
+    self.listening = listening
   }
 }
 
@@ -55,6 +60,8 @@ public struct LaunchFailure: Error, Sendable {
     case descriptors
     /// Executing slice-init itself.
     case execution
+    /// Giving the filter's listener away.
+    case listener(SliceError?)
     /// A step of slice-init, inside the slice: enum slice_stage of slice_report.h.
     case initStage(UInt32)
   }
@@ -72,6 +79,7 @@ extension LaunchFailure: CustomStringConvertible {
     case .step(let text, let number, let count): "\(text): \(why) at step \(number) of \(count)"
     case .descriptors: "arranging descriptors: \(why)"
     case .execution: "execveat(slice-init): \(why)"
+    case .listener(let error): error.map { "\($0)" } ?? "taking the filter's listener: \(why)"
     case .initStage(let stage): "slice-init, stage \(stage): \(why)"
     }
   }
@@ -90,7 +98,9 @@ extension LaunchPlan {
     var result = launch_result()
     let error = compiled.run(timeout: timeout, result: &result)
     guard error == 0 else {
-      throw LaunchFailure(place: place(of: result), code: error)
+      var place = place(of: result)
+      if case .listener = place { place = .listener(compiled.listeningError) }
+      throw LaunchFailure(place: place, code: error)
     }
     return PidFD(pid: result.pid, adopting: OwnedFD(adopting: result.pidfd))
   }
@@ -103,6 +113,7 @@ extension LaunchPlan {
     case (stagePlan, let index) where index < UInt32(steps.count):
       return .step(steps[Int(index)].description, number: Int(index) + 1, count: steps.count)
     case (stagePlan, _): return .descriptors
+    case (2 /* SLICE_STAGE_LISTENER */, _): return .listener(nil)
     case (let stage, _): return .initStage(stage)
     }
   }

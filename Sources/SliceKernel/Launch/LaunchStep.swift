@@ -32,6 +32,9 @@ public enum LaunchStep: Sendable {
   case filterSystemCalls(SeccompProgram)
   /// The executable gets the listener, as number `LaunchPlan.listenerNumber`. Once in a plan.
   case filterSystemCallsWithListener(SeccompProgram)
+  /// The same with a listener, which the plan's `listening` is given. Afterwards the executable has it
+  /// under this number; nil: it has not.
+  case filterWithListener(SeccompProgram, keptAs: Int?)
   case newSession
 }
 
@@ -136,6 +139,7 @@ extension LaunchStep: CustomStringConvertible {
     case .forbidNewPrivileges: "prctl(PR_SET_NO_NEW_PRIVS)"
     case .filterSystemCalls(let program): "seccomp(\(program.name))"
     case .filterSystemCallsWithListener(let program): "seccomp(\(program.name), listener)"
+    case .filterWithListener(let program, _): "seccomp(\(program.name), with listener)"
     case .newSession: "setsid"
     }
   }

@@ -33,10 +33,10 @@
     /// The plan as it is to be run. Only those of slices are changed, not the unpacker's.
     static func applied(to plan: LaunchPlan) -> LaunchPlan {
       let isOfSlice = plan.steps.contains {
-        if case .filterSystemCalls(let program) = $0 {
+        switch $0 {
+        case .filterSystemCalls(let program), .filterWithListener(let program, _):
           program.name.hasPrefix("network-service")
-        } else {
-          false
+        default: false
         }
       }
       guard let current, isOfSlice else { return plan }
@@ -111,7 +111,11 @@
 
     private func removeFilter(_ part: String, _ plan: inout LaunchPlan) {
       plan.steps.removeAll {
-        if case .filterSystemCalls(let program) = $0 { program.name.hasSuffix(part) } else { false }
+        switch $0 {
+        case .filterSystemCalls(let program), .filterWithListener(let program, _):
+          program.name.hasSuffix(part)
+        default: false
+        }
       }
     }
 
@@ -141,7 +145,10 @@
     /// is given up.
     private func allowNewPrivileges(_ plan: inout LaunchPlan) {
       func isFilter(_ step: LaunchStep) -> Bool {
-        if case .filterSystemCalls = step { true } else { false }
+        switch step {
+        case .filterSystemCalls, .filterWithListener: true
+        default: false
+        }
       }
       let filters = plan.steps.filter(isFilter)
       plan.steps.removeAll {

@@ -11,38 +11,62 @@ final class ConfinementCache: Sendable {
     var answers: [UInt8]?
     var entry: Confinement
   }
+  private struct Wish: Hashable {
+    var rules: SystemCallRules
+    /// For raw sockets.
+    var asking: Bool
+  }
 
   /// A filter is some 10 KiB.
   private static let most = 128
 
   private let base: Confinement
-  private let entries = Mutex<[SystemCallRules: Entry]>([:])
+  private let entries = Mutex<[Wish: Entry]>([:])
 
   /// - Parameter base: of a slice without rules of its own.
   init(_ base: Confinement) { self.base = base }
 
   /// Of a slice's first process, and what it is to answer to refused calls, where it notes them.
   func ofStart(_ settings: Settings) throws(SliceError) -> (Confinement, answers: [UInt8]?) {
-    let entry = try entry(for: settings.systemCallRules())
+    let asking = settings[.rawAllow] != nil
+    let entry = try entry(for: Wish(rules: settings.systemCallRules(), asking: asking))
     return (entry.start, entry.answers)
   }
 
   /// Of a command that enters. What it is refused is not noted: it is no descendant of slice-init, and
   /// the kernel takes a listener for its own descendants alone.
-  func ofEntry(_ settings: Settings) throws(SliceError) -> Confinement {
-    try entry(for: settings.systemCallRules()).entry
+  ///
+  /// - Parameter asking: whether the slice was started with raw sockets.
+  func ofEntry(_ settings: Settings, asking: Bool) throws(SliceError) -> Confinement {
+    try entry(for: Wish(rules: settings.systemCallRules(), asking: asking)).entry
   }
 
-  private func entry(for rules: SystemCallRules) throws(SliceError) -> Entry {
-    if rules == SystemCallRules() { return Entry(start: base, answers: nil, entry: base) }
-    if let known = entries.withLock({ $0[rules] }) { return known }
+  private func entry(for wish: Wish) throws(SliceError) -> Entry {
+    if wish == Wish(rules: SystemCallRules(), asking: false) {
+      return Entry(start: base, answers: nil, entry: base)
+    }
+    if let known = entries.withLock({ $0[wish] }) { return known }
     // Outside the lock: two that compile the same filter at once do no harm.
-    let new = try make(rules)
+    let new = try wish.asking ? makeAsking(wish.rules) : make(wish.rules)
     entries.withLock {
       if $0.count >= Self.most { $0.removeAll() }
-      $0[rules] = new
+      $0[wish] = new
     }
     return new
+  }
+
+  /// Of slices with raw sockets: the filter that asks is the first, which judges arguments.
+  private func makeAsking(_ rules: SystemCallRules) throws(SliceError) -> Entry {
+    let programs = try SeccompProfile.networkService(rawSockets: .asked, rules).programs
+    func confinement(keptAs number: Int?) -> Confinement {
+      base.with(
+        filters: programs.enumerated().map { place, program in
+          place == 0 ? .filterWithListener(program, keptAs: number) : .filterSystemCalls(program)
+        })
+    }
+    return Entry(
+      start: confinement(keptAs: RawSocketKeeper.listenerNumber), answers: nil,
+      entry: confinement(keptAs: nil))
   }
 
   private func make(_ rules: SystemCallRules) throws(SliceError) -> Entry {

@@ -11,6 +11,8 @@ struct EnterPlan {
   /// The command's 0, 1 and 2.
   let streams: [SharedFD]
   let terminal: Bool
+  /// Where the confinement asks for raw sockets; else nil.
+  var listening: LaunchPlan.Listening?
 
   var plan: LaunchPlan {
     LaunchPlan(
@@ -26,6 +28,7 @@ struct EnterPlan {
       executable: sliceInit,
       arguments: command.runArguments(report: streams.count, terminal: terminal),
       environment: command.environment,
-      reportIsInherited: true)
+      reportIsInherited: true,
+      listening: listening)
   }
 }

@@ -8,6 +8,10 @@ struct LaunchDiagnosis {
   let error: SliceError
 
   init(_ failure: LaunchFailure, command: ServiceInvocation) {
+    if case .listener(let reason?) = failure.place {
+      error = reason
+      return
+    }
     guard case .initStage(let number) = failure.place, let stage = Stage(rawValue: number) else {
       error = Self.outside(failure)
       return

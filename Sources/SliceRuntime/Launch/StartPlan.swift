@@ -12,6 +12,8 @@ struct StartPlan {
   let sliceInit: SharedFD
   let service: ServiceInvocation
   let descriptors: ServiceDescriptors
+  /// Where the confinement asks for raw sockets; else nil.
+  var listening: LaunchPlan.Listening?
 
   var plan: LaunchPlan {
     let table = descriptors.table
@@ -33,9 +35,11 @@ struct StartPlan {
         report: table.count, control: 3, log: 4, status: 5,
         noting: descriptors.refusals.map { _ in
           (refusals: 6, listener: LaunchPlan.listenerNumber(behind: table.count))
-        }),
+        },
+        raw: listening == nil ? nil : (listener: RawSocketKeeper.listenerNumber, state: 6)),
       environment: service.environment,
-      reportIsInherited: true)
+      reportIsInherited: true,
+      listening: listening)
   }
 }
 
@@ -47,10 +51,12 @@ struct ServiceDescriptors {
   let status: SharedFD
   /// Where refused calls are noted, if they are: the filter must have a listener then.
   var refusals: SharedFD?
+  /// What brokers share, of a slice with raw sockets. Not both: a process has one listener at most.
+  var rawState: SharedFD?
 
   /// The child's 0, 1, 2 and so on.
   var table: [SharedFD] {
-    [null, null, null, control, log, status] + (refusals.map { [$0] } ?? [])
+    [null, null, null, control, log, status] + ((refusals ?? rawState).map { [$0] } ?? [])
   }
 }
 
@@ -69,7 +75,8 @@ public struct ServiceInvocation: Sendable {
 
   /// The numbers are those of descriptors.
   func startArguments(
-    report: Int, control: Int, log: Int, status: Int, noting: (refusals: Int, listener: Int)? = nil
+    report: Int, control: Int, log: Int, status: Int,
+    noting: (refusals: Int, listener: Int)? = nil, raw: (listener: Int, state: Int)? = nil
   ) -> [String] {
     var arguments = [
       "slice-init", "start", "--report", "\(report)", "--control", "\(control)", "--log", "\(log)",
@@ -79,6 +86,7 @@ public struct ServiceInvocation: Sendable {
     if let noting {
       arguments += ["--refusals", "\(noting.refusals)", "--listener", "\(noting.listener)"]
     }
+    if let raw { arguments += ["--raw-listener", "\(raw.listener)", "--raw-state", "\(raw.state)"] }
     arguments += identityArguments
     if let command { arguments += ["--"] + command }
     return arguments

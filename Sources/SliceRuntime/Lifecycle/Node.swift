@@ -407,6 +407,7 @@ public final class Node: Sendable {
     if spec.settings.networkMode == .routed, let missing = environment.classifierGap {
       gaps.append(EnforcementGap(.netMode, missing: missing))
     }
+    try environment.requireRawSockets(spec.settings)
     if spec.settings[.netPublish] != nil, let missing = environment.publisher.gap {
       gaps.append(EnforcementGap(.netPublish, missing: missing))
     }

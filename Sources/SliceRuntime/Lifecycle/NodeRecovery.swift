@@ -30,6 +30,12 @@ extension Node {
         if environment.classifier != nil {
           slice.update { $0.unenforced.removeAll { $0 == Key.netMode.rawValue } }
         }
+        do throws(SliceError) {
+          try environment.adoptRawSockets(record, process: process)
+        } catch {
+          // Its packets are judged all the same; that it opens no more raw sockets harms nobody else.
+          report(slice, "raw-broker-lost", by: nil, ["reason": error.message])
+        }
         try watcher.watch(process, name: name)
         report(slice, "adopted", by: nil, ["pid": "\(process.pid)"])
         examineMemory(slice)

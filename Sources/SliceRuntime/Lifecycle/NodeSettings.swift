@@ -5,14 +5,15 @@ import SliceModel
 /// What holds slices, each and all together: settings that change while they run, floors, ceilings.
 extension Node {
   /// Changes settings and restart policy, all or nothing. Says what had to be reclaimed first for a
-  /// lower memory.max.
+  /// lower memory.max, and what else whoever asked should know.
   ///
   /// - Parameter bounds: what the slice's owner may have; nil for who is not bound.
   public func set(
     _ slice: ManagedSlice, changes: [String: String], by user: String,
     within bounds: OwnerBounds? = nil
-  ) throws(SliceError) -> (SliceRecord, MemoryReclaim?) {
+  ) throws(SliceError) -> (SliceRecord, MemoryReclaim?, notes: [String]) {
     var reclaim: MemoryReclaim?
+    var notes: [String] = []
     let record = try perform("set", slice) { () throws(SliceError) in
       var change = try SettingsChange(slice.record, changes, policy, within: bounds)
       if change.spec.settings.cpuSet != slice.record.spec.settings.cpuSet {
@@ -30,7 +31,7 @@ extension Node {
         releasePorts(of: slice, beyondRecordAfter: before.spec.settings)
       }
       try requirePorts(change.spec.settings, insteadOf: before.spec.settings)
-      reclaim = try apply(change.spec, insteadOf: before.spec, to: slice)
+      (reclaim, notes) = try apply(change.spec, insteadOf: before.spec, to: slice)
       slice.update {
         $0.spec = change.spec
         $0.unenforced = unenforced
@@ -54,20 +55,29 @@ extension Node {
       report(slice, "changed", by: user, changes)
       leases.look()
     }
-    return (record, reclaim)
+    return (record, reclaim, notes)
   }
 
   /// Changes what holds a slice, all or nothing: its quota, and while it runs the rest.
   private func apply(
     _ new: SliceSpec, insteadOf old: SliceSpec, to slice: ManagedSlice
-  ) throws(SliceError) -> MemoryReclaim? {
+  ) throws(SliceError) -> (MemoryReclaim?, notes: [String]) {
     let project = environment.project(slice.record.number)
     try storage.apply(new.settings, insteadOf: old.settings, project: project)
-    guard slice.record.run != nil else { return nil }
+    guard slice.record.run != nil else { return (nil, []) }
     do throws(SliceError) {
       try environment.allow(new.settings, to: slice.record)
       try give(new.settings.ports, insteadOf: old.settings.ports, to: slice)
-      return try applyToRun(new, insteadOf: old, to: slice)
+      let reclaim = try applyToRun(new, insteadOf: old, to: slice)
+      do throws(SliceError) {
+        // Last: what is taken from a socket can't be given back.
+        return (
+          reclaim, try changeRawSockets(new.settings, insteadOf: old.settings, of: slice)
+        )
+      } catch {
+        _ = try applyToRun(old, insteadOf: new, to: slice)
+        throw error
+      }
     } catch {
       try give(old.settings.ports, insteadOf: new.settings.ports, to: slice)
       try environment.allow(old.settings, to: slice.record)

@@ -26,6 +26,7 @@ struct SliceEnvironment: Sendable {
   let reaper: LinkReaper
   let maker: NamespaceMaker
   let publisher: PortPublisher
+  let raw: RawSocketKeeper
   private let confinements: ConfinementCache
   private let sliceInit: SharedFD
   private let null: SharedFD
@@ -58,6 +59,7 @@ struct SliceEnvironment: Sendable {
     pool = try Self.makePool(maker, numbers, reaper)
     publisher = PortPublisher(network: network, classifier: classifier, hasIPv6: hasIPv6)
     confinements = ConfinementCache(try Confinement())
+    raw = try RawSocketKeeper(layout: layout)
     (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
       () throws(SystemError) in
       (
@@ -155,6 +157,7 @@ struct SliceEnvironment: Sendable {
     try uplinks.set(record.number, settings)
     if settings[.netInMax] != nil { try uplinks.setInbound(settings, on: name, index: index) }
     try classifier?.allow(settings.networkAllowances(), to: name, index: index)
+    try classifier?.grant(settings.rawGrants(), to: name, index: index)
     try flows?.admit(link: index, record)
     try classifier?.admit(
       link(record.number, sharing: node), index: index, owner: record.owner, share: share)
@@ -178,6 +181,7 @@ struct SliceEnvironment: Sendable {
     let present = if_nametoindex(link)
     if present != 0 {
       try classifier.allow(record.spec.settings.networkAllowances(), to: link, index: present)
+      try classifier.grant(record.spec.settings.rawGrants(), to: link, index: present)
     }
     guard let index = try network.attach(classifier, to: link) else { return }
     // Should there be a bound that the record doesn't know.
@@ -252,7 +256,8 @@ struct SliceEnvironment: Sendable {
       let run = try reporting("identify slice-init") { () throws(SystemError) in
         SliceRecord.Run(
           pid: process.pid, startTicks: try BootIdentity.startTicks(of: process.pid),
-          bootID: try BootIdentity.current(), startedAt: Clock.now, paused: false)
+          bootID: try BootIdentity.current(), startedAt: Clock.now, paused: false,
+          hasRawSockets: record.spec.settings[.rawAllow] != nil)
       }
       undo.commit()
       return (process, run)
@@ -280,7 +285,8 @@ struct SliceEnvironment: Sendable {
     let namespaces = try namespaces(record, ready, &undo)
     undo.add(place.runtime) { try Files.removeTree(place.runtime) }
     let (confinement, answers) = try confinements.ofStart(record.spec.settings)
-    let descriptors = try openDescriptors(place, answers: answers)
+    var descriptors = try openDescriptors(place, answers: answers)
+    let listening = try prepareRawSockets(record, namespaces, &descriptors, &undo)
     let plan = StartPlan(
       root: try rootFileSystem(record, place, namespaces.user), hostname: name.text,
       network: namespaces.network.descriptor, userNamespace: namespaces.user.descriptor,
@@ -288,7 +294,8 @@ struct SliceEnvironment: Sendable {
         try group.processes.open()
       },
       confinement: confinement, sliceInit: sliceInit,
-      service: Self.invocation(record.spec, defaults), descriptors: descriptors
+      service: Self.invocation(record.spec, defaults), descriptors: descriptors,
+      listening: listening
     ).plan
     do {
       let process = try plan.run()
@@ -441,8 +448,10 @@ struct SliceEnvironment: Sendable {
     let streams = terminal.map { [$0.slave, $0.slave, $0.slave] } ?? request.streams
     var plan = EnterPlan(
       slice: namespaces, cgroup: group,
-      confinement: try confinements.ofEntry(record.spec.settings), sliceInit: sliceInit,
-      command: command, streams: streams, terminal: terminal != nil
+      confinement: try confinements.ofEntry(
+        record.spec.settings, asking: record.run?.hasRawSockets == true),
+      sliceInit: sliceInit, command: command, streams: streams, terminal: terminal != nil,
+      listening: try rawSocketsOfCommand(record)
     ).plan
     do throws(LaunchFailure) {
       return Execution(process: try plan.run(), terminal: terminal?.master)
@@ -474,6 +483,7 @@ struct SliceEnvironment: Sendable {
           try group.remove()
         }
       ),
+      ("raw sockets", { raw.end(try SliceName(record.name)) }),
       ("published ports", { try publisher.end(record.number) }),
       (
         "link",

@@ -42,6 +42,8 @@ public struct SliceRecord: Sendable, Hashable, Codable {
     public var bootID: String
     public var startedAt: UInt64
     public var paused: Bool
+    /// It was started with `raw.allow`: its filter asks a broker. Nil in records of earlier versions.
+    public var hasRawSockets: Bool?
   }
 
   public struct End: Sendable, Hashable, Codable {

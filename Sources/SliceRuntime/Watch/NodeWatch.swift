@@ -10,6 +10,7 @@ extension Node {
       guard let self, let slice = try? slice(name) else { return }  // just destroyed
       examineMemory(slice)
     }
+    try startRawSockets()
     try usage.start { [weak self] in self?.lookAround() }
     try environment.uplinks.start { [notify] details in
       notify(NodeEvent(slice: nil, owner: nil, kind: "uplink", by: nil, details: details))

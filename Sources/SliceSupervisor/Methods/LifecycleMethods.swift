@@ -65,13 +65,14 @@ extension Request {
   func set() throws {
     let parameters = try call.parameters(as: SetCall.Parameters.self)
     let slice = try authorizedSlice(parameters.name)
-    let (record, reclaim) = try node.set(
+    let (record, reclaim, notes) = try node.set(
       slice, changes: parameters.changes, by: userName, within: bounds)
-    let notes = reclaim.map {
+    let reclaimed = reclaim.map {
       "\(Readable.bytes($0.before - min($0.after, $0.before))) of memory were reclaimed first, and \(Readable.bytes($0.after)) are in use"
     }
     try call.reply(
-      SetCall.Reply(slice: reports.summary(record), notes: notes.map { [$0] } ?? []))
+      SetCall.Reply(
+        slice: reports.summary(record), notes: (reclaimed.map { [$0] } ?? []) + notes))
   }
 
   func stopAll() throws {

@@ -71,6 +71,7 @@ struct SliceReports: Sendable {
         "publish": .array(node.publishedPorts(record).map(port)),
         "drops": record.run == nil ? .null : drops(node.drops(record)),
       ]),
+      "raw": rawSockets(record),
       "ids": .object([
         "first": JSONValue(node.policy.firstUserID + UInt32(record.number) * IDRange.length),
         "count": JSONValue(IDRange.length),
@@ -97,6 +98,19 @@ struct SliceReports: Sendable {
     .object([
       "hostPort": JSONValue(Int(port.host.port)), "port": JSONValue(Int(port.port)),
       "protocol": .string(port.transport.rawValue), "published": .bool(isPublished),
+    ])
+  }
+
+  private func rawSockets(_ record: SliceRecord) -> JSONValue {
+    let items: [String] = if case .list(let items) = record.spec.settings[.rawAllow] { items } else { [] }
+    let present = record.run == nil ? nil : node.rawSockets(record)
+    return .object([
+      "allow": .array(items.map(JSONValue.string)),
+      "broker": .object([
+        "asked": .bool(present != nil),
+        "pid": JSONValue(present.flatMap { $0.broker.map(Int.init) }),
+      ]),
+      "refused": JSONValue(present?.refused),
     ])
   }
 

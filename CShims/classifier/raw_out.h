@@ -1,0 +1,131 @@
+// What slices send because their raw sockets were granted it, and what comes to them for that. Part of
+// from_slice and to_slice; a slice without such grants is in no map, and all of it is refused.
+//
+// That it is a raw socket that sends, and one of these very grants, is seen to on the slice's own end
+// (../raw/raw.bpf.c). Here the same is said once more, for what is sent by other ways.
+#ifndef CLASSIFIER_RAW_OUT_H
+#define CLASSIFIER_RAW_OUT_H
+
+#include "packet.h"
+#include "tables.h"
+
+// Of IPv4 over Ethernet (RFC 826).
+struct arp {
+    __be16 hardware, protocol;
+    __u8 hardware_size, protocol_size;
+    __be16 operation;
+    __u8 sender_mac[6], sender[4], target_mac[6], target[4];
+} __attribute__((packed, aligned(2)));
+enum { ARP_REQUEST = 1, ARP_REPLY = 2 };
+
+static __always_inline const struct raw_grant *raw_grant_of(const struct __sk_buff *skb) {
+    __u32 link = skb->ifindex;
+    return bpf_map_lookup_elem(&raw_grants, &link);
+}
+
+static __always_inline int
+is_granted_protocol(const struct __sk_buff *skb, __u8 family, __u8 protocol) {
+    const struct raw_grant *granted = raw_grant_of(skb);
+    if (!granted) return 0;
+    const __u64 word = family == AF_INET ? granted->ipv4[protocol / 64] : granted->ipv6[protocol / 64];
+    return (word >> protocol % 64 & 1) != 0;
+}
+
+static __always_inline int is_granted_ethertype(const struct raw_grant *granted, __be16 ethertype) {
+    for (int i = 0; i < 16; i++)
+        if (granted->ethertypes[i] == ethertype) return 1;
+    return 0;
+}
+
+static __always_inline int same_ipv4_bytes(const __u8 one[4], const __u8 mapped[16]) {
+    return one[0] == mapped[12] && one[1] == mapped[13] && one[2] == mapped[14] && one[3] == mapped[15];
+}
+
+// Nobody on the host's end speaks ARP. A slice that is to may ask for the gateway, and is answered here,
+// with what it knows: the frame goes back as the answer. Everything else of ARP ends here.
+static __always_inline int answer_arp(struct __sk_buff *skb, const struct slice *slice) {
+    const struct arp *arp = header(skb, ETH_HLEN + sizeof *arp);
+    if (!arp) return TC_ACT_SHOT;
+    arp = (const void *)arp + ETH_HLEN;
+    if (arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETH_P_IP) ||
+        arp->hardware_size != 6 || arp->protocol_size != 4 ||
+        arp->operation != bpf_htons(ARP_REQUEST) || !same_mac(arp->sender_mac, slice->mac) ||
+        !same_ipv4_bytes(arp->sender, slice->ipv4) ||
+        !same_ipv4_bytes(arp->target, slice->gateway4))
+        return TC_ACT_SHOT;
+
+    struct ethhdr ethernet = {.h_proto = bpf_htons(ETH_P_ARP)};
+    struct arp reply = {
+        .hardware = bpf_htons(1),
+        .protocol = bpf_htons(ETH_P_IP),
+        .hardware_size = 6,
+        .protocol_size = 4,
+        .operation = bpf_htons(ARP_REPLY),
+    };
+    __builtin_memcpy(ethernet.h_dest, slice->mac, 6);
+    __builtin_memcpy(ethernet.h_source, slice->host_mac, 6);
+    __builtin_memcpy(reply.sender_mac, slice->host_mac, 6);
+    __builtin_memcpy(reply.sender, slice->gateway4 + 12, 4);
+    __builtin_memcpy(reply.target_mac, slice->mac, 6);
+    __builtin_memcpy(reply.target, slice->ipv4 + 12, 4);
+    if (bpf_skb_store_bytes(skb, 0, &ethernet, sizeof ethernet, 0) < 0 ||
+        bpf_skb_store_bytes(skb, ETH_HLEN, &reply, sizeof reply, 0) < 0)
+        return TC_ACT_SHOT;
+    return bpf_redirect(skb->ifindex, 0);
+}
+
+// Frames that are not IP's, whose source address is the slice's: for the host's end, or for all.
+static __always_inline int
+send_frame(struct __sk_buff *skb, const struct slice *slice, enum reason refused) {
+    const struct raw_grant *granted = raw_grant_of(skb);
+    if (!granted || !is_granted_ethertype(granted, skb->protocol)) return count_drop(skb, refused);
+    if (skb->protocol != bpf_htons(ETH_P_ARP)) return TC_ACT_OK;
+    const int verdict = answer_arp(skb, slice);
+    return verdict == TC_ACT_SHOT ? count_drop(skb, DROP_ARP) : verdict;
+}
+
+#define DHCP_SERVER 67
+#define DHCP_CLIENT 68
+
+// A question of a DHCP client (RFC 2131): to all, with no address or the slice's own. It reaches the
+// host's port 67 where that is open to the slice, and nobody else.
+static __always_inline int asks_for_address(struct __sk_buff *skb, const struct slice *slice) {
+    const struct raw_grant *granted = raw_grant_of(skb);
+    if (!granted || !granted->asks_for_address || slice->shared) return 0;
+    const struct iphdr *ip = header(skb, ETH_HLEN + sizeof *ip + sizeof(struct udphdr));
+    if (!ip) return 0;
+    ip = (const void *)ip + ETH_HLEN;
+    const struct udphdr *udp = (const void *)(ip + 1);
+    if (ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP ||
+        ip->frag_off & bpf_htons(IPV4_MORE | IPV4_OFFSET) || ip->daddr != 0xffffffff ||
+        (ip->saddr != 0 && !same_ipv4(&ip->saddr, slice->ipv4)) ||
+        udp->source != bpf_htons(DHCP_CLIENT) || udp->dest != bpf_htons(DHCP_SERVER))
+        return 0;
+    struct service open = {.port = bpf_htons(DHCP_SERVER), .protocol = IPPROTO_UDP};
+    if (bpf_map_lookup_elem(&services, &open)) return 1;
+    struct allowed_service own = {
+        .link = skb->ifindex, .port = open.port, .protocol = IPPROTO_UDP};
+    return bpf_map_lookup_elem(&allowed_services, &own) != NULL;
+}
+
+// Its answer, to all. What is for the slice's address passes anyhow.
+static __always_inline int is_address_answer(struct __sk_buff *skb, int local) {
+    const struct raw_grant *granted = raw_grant_of(skb);
+    if (!local || !granted || !granted->asks_for_address) return 0;
+    const struct iphdr *ip = header(skb, ETH_HLEN + sizeof *ip + sizeof(struct udphdr));
+    if (!ip) return 0;
+    ip = (const void *)ip + ETH_HLEN;
+    const struct udphdr *udp = (const void *)(ip + 1);
+    return ip->ihl == 5 && ip->protocol == IPPROTO_UDP && ip->daddr == 0xffffffff &&
+           !(ip->frag_off & bpf_htons(IPV4_MORE | IPV4_OFFSET)) &&
+           udp->source == bpf_htons(DHCP_SERVER) && udp->dest == bpf_htons(DHCP_CLIENT);
+}
+
+// Of ARP the answers above alone, which this program has made.
+static __always_inline int is_arp_answer(struct __sk_buff *skb) {
+    const struct raw_grant *granted = raw_grant_of(skb);
+    return skb->protocol == bpf_htons(ETH_P_ARP) && granted &&
+           is_granted_ethertype(granted, skb->protocol);
+}
+
+#endif

@@ -1,0 +1,95 @@
+import CKernel
+import Descriptor
+import Glibc
+import SliceKernel
+import SliceModel
+
+/// A slice's broker that lives, and the connection to it.
+struct RunningBroker: Sendable {
+  let process: PidFD
+  let control: RawControl
+}
+
+/// Starts brokers, and finds those of an earlier supervisor.
+struct BrokerLauncher: Sendable {
+  private let stage: String
+  private let program: SharedFD
+  private let null: SharedFD
+  private let capabilities: CapabilitySet
+
+  init(layout: NodeLayout) throws(SliceError) {
+    stage = layout.stage
+    (program, null) = try reporting("open slice-broker", hint: "is the installation complete?") {
+      () throws(SystemError) in
+      (
+        SharedFD(try Files.open(layout.broker, kernel_path_only), label: "slice-broker"),
+        SharedFD(try Files.open("/dev/null", O_RDWR), label: "/dev/null")
+      )
+    }
+    capabilities = try CapabilitySet(names: ["CAP_NET_RAW", "CAP_SETPCAP"])
+  }
+
+  /// Below the slice's limits, beside what the slice sees.
+  private func cgroup(_ slice: SliceCgroup) -> Cgroup { slice.limits.child("broker") }
+
+  /// - Parameter process: of the slice: slice-init, or the child that is about to become it.
+  func launch(
+    _ name: SliceName, process: PidFD, listener: SharedFD, state: SharedFD, layout: SliceLayout,
+    cgroup slice: SliceCgroup
+  ) throws(SliceError) -> RunningBroker {
+    let plan = try reporting("prepare the broker of \(name)") { () throws(SystemError) in
+      let group = cgroup(slice)
+      try group.create(existingIsFine: true)
+      return BrokerPlan(
+        stage: stage, program: program, null: null, slice: try NamespaceSet(of: process),
+        cgroup: try group.open(), listener: listener,
+        control: SharedFD(
+          OwnedFD(
+            adopting: try checked("bind", layout.broker) {
+              kernel_listen_seqpacket(layout.broker)
+            }), label: "broker's control socket"),
+        processes: try Self.processFiles(of: process), state: state, capabilities: capabilities
+      ).plan
+    }
+    let broker: PidFD
+    do throws(LaunchFailure) {
+      broker = try plan.run(timeout: 10_000)
+    } catch {
+      throw SliceError(.failed, "start the broker of \(name): \(error)")
+    }
+    do throws(SystemError) {
+      return RunningBroker(process: broker, control: try RawControl(path: layout.broker))
+    } catch {
+      // Its own child: there is nobody else to end it.
+      try? broker.signal(SIGKILL)
+      _ = try? broker.wait()
+      throw SliceError(error).within("connect to the broker of \(name)")
+    }
+  }
+
+  /// The slice's own /proc, by a path without links, and only if it is one.
+  private static func processFiles(of process: PidFD) throws(SystemError) -> SharedFD {
+    let root = try RootedPath(root: "/proc/\(process.pid)/root")
+    let files = try root.open("proc", O_RDONLY | O_DIRECTORY)
+    let number = files.rawValue
+    var magic: Int64 = 0
+    try checked("fstatfs", "proc") { kernel_file_system_magic(number, &magic) }
+    guard magic == 0x9FA0 /* PROC_SUPER_MAGIC */, !process.hasEnded() else {
+      throw SystemError(code: ENXIO, operation: "open", subject: "proc: not a proc file system")
+    }
+    return SharedFD(files, label: "process files of the slice")
+  }
+
+  /// The one that an earlier supervisor started, if it lives: alone in its cgroup.
+  func find(_ slice: SliceCgroup, layout: SliceLayout) -> RunningBroker? {
+    let group = cgroup(slice)
+    guard let text = try? group.read("cgroup.procs"),
+      let pid = text.split(separator: "\n").first.flatMap({ Int32($0) }), pid > 0,
+      let process = try? PidFD(pid: pid),
+      // Now that it is held: still that one.
+      (try? group.read("cgroup.procs"))?.split(separator: "\n").first == Substring("\(pid)"),
+      let control = try? RawControl(path: layout.broker)
+    else { return nil }
+    return RunningBroker(process: process, control: control)
+  }
+}

@@ -1,0 +1,254 @@
+import CKernel
+import Descriptor
+import Glibc
+import SliceKernel
+import SliceModel
+import Synchronization
+
+/// The raw sockets of one slice that runs: its broker, what that is to grant, and what it takes to
+/// start the next one.
+///
+/// A broker that ends is followed by another, a moment later; until then who asks for a socket waits.
+final class SliceRawSockets: Sendable {
+  /// What the rest of the node has to know.
+  enum Finding: Sendable {
+    case refused(RawControl.Refusal, count: UInt64)
+    /// With the reason where the next one could not be started.
+    case brokerLost(reason: String?)
+    case brokerStarted(pid: Int32)
+  }
+
+  let name: SliceName
+  private let slice: PidFD
+  private let listener: SharedFD
+  private let state: SharedFD
+  private let layout: SliceLayout
+  private let cgroup: SliceCgroup
+  private let launcher: BrokerLauncher
+
+  private struct State {
+    var grants: RawGrants
+    var ringBytes: UInt64
+    var broker: RunningBroker?
+    /// The broker knows `grants` and all of `visitors`.
+    var isSettled = false
+    /// Listeners of commands that entered, for the next broker.
+    var visitors: [SharedFD] = []
+    var failures: UInt64 = 0
+    /// When to try again, on the monotonic clock.
+    var nextTry: UInt64 = 0
+    var refused: UInt64 = 0
+    var limit = RefusalLimit()
+    var findings: [Finding] = []
+  }
+  private let it: Mutex<State>
+
+  /// Milliseconds: the broker searches all processes for five seconds at most (SWEEP_SECONDS).
+  private static let commandTimeout: Int32 = 9000
+  /// The same where a try may fail: the broker of a slice that is paused does not answer.
+  private static let tryTimeout: Int32 = 2000
+  /// Nanoseconds from the end of a broker to the start of the next: the slice itself may be ending.
+  private static let pause: UInt64 = 100_000_000
+
+  init(
+    _ name: SliceName, slice: PidFD, listener: SharedFD, state: SharedFD, layout: SliceLayout,
+    cgroup: SliceCgroup, launcher: BrokerLauncher, grants: RawGrants, ringBytes: UInt64
+  ) {
+    self.name = name
+    self.slice = slice
+    self.listener = listener
+    self.state = state
+    self.layout = layout
+    self.cgroup = cgroup
+    self.launcher = launcher
+    it = Mutex(State(grants: grants, ringBytes: ringBytes))
+  }
+
+  var isOver: Bool { slice.hasEnded() }
+
+  /// Calls that were refused since the supervisor's start.
+  var refused: UInt64 { it.withLock { $0.refused } }
+  /// Nil: there is none at the moment.
+  var brokerPID: Int32? { it.withLock { $0.broker?.process.pid } }
+
+  // MARK: - Starting
+
+  /// Starts the broker and tells it the grants.
+  func begin() throws(SliceError) {
+    try it.withLock { (it) throws(SliceError) in
+      it.broker = try launch()
+      do throws(SystemError) {
+        try settle(&it, Self.commandTimeout)
+      } catch {
+        stop(&it)
+        throw SliceError(error).within("grant raw.allow")
+      }
+    }
+  }
+
+  private func launch() throws(SliceError) -> RunningBroker {
+    try launcher.launch(
+      name, process: slice, listener: listener, state: state, layout: layout, cgroup: cgroup)
+  }
+
+  /// Ends the broker, if there is one.
+  func end() { it.withLock { stop(&$0) } }
+
+  private func stop(_ it: inout State) {
+    if let broker = it.broker {
+      try? broker.process.signal(SIGKILL)  // ESRCH: it has ended
+      _ = try? broker.process.wait()  // ECHILD: an earlier supervisor's
+    }
+    it.broker = nil
+    it.isSettled = false
+  }
+
+  /// Tells the broker what it does not know.
+  private func settle(_ it: inout State, _ timeout: Int32) throws(SystemError) {
+    guard let broker = it.broker, !it.isSettled else { return }
+    _ = try grant(&it, broker, timeout)
+    it.visitors.removeAll(where: Self.isUnused)
+    for visitor in it.visitors {
+      try broker.control.listen(visitor, timeout: timeout) { note($0, &it) }
+    }
+    it.isSettled = true
+  }
+
+  private func grant(
+    _ it: inout State, _ broker: RunningBroker, _ timeout: Int32
+  ) throws(SystemError) -> RawControl.Outcome {
+    let (grants, bytes) = (it.grants, it.ringBytes)
+    return try broker.control.grant(grants, ringBytes: bytes, timeout: timeout) { note($0, &it) }
+  }
+
+  /// After a command that failed: its answer may still come, and must not be taken for another's.
+  private func reconnect(_ it: inout State) {
+    it.isSettled = false
+    guard let broker = it.broker, !broker.process.hasEnded(),
+      let control = try? RawControl(path: layout.broker)
+    else { return }
+    it.broker = RunningBroker(process: broker.process, control: control)
+  }
+
+  // MARK: - Changing
+
+  /// Replaces the grants, also for brokers to come. On failure it is as it was.
+  func change(
+    to grants: RawGrants, ringBytes: UInt64
+  ) throws(SliceError) -> RawControl.Outcome {
+    try it.withLock { (it) throws(SliceError) in
+      let before = (it.grants, it.ringBytes)
+      (it.grants, it.ringBytes) = (grants, ringBytes)
+      do throws(SliceError) {
+        if it.broker?.process.hasEnded() == true { stop(&it) }
+        if it.broker == nil { it.broker = try launch() }
+        return try reporting("grant raw.allow") { () throws(SystemError) in
+          let outcome = try grant(&it, it.broker!, Self.commandTimeout)
+          try settle(&it, Self.commandTimeout)
+          return outcome
+        }
+      } catch {
+        (it.grants, it.ringBytes) = before
+        reconnect(&it)
+        throw error
+      }
+    }
+  }
+
+  /// Has the broker serve a command that enters, now or, where it has just been lost, soon.
+  func listen(_ visitor: SharedFD) throws(SliceError) {
+    try it.withLock { (it) throws(SliceError) in
+      it.visitors.removeAll(where: Self.isUnused)
+      if let broker = it.broker {
+        do throws(SystemError) {
+          try broker.control.listen(visitor, timeout: Self.commandTimeout) { note($0, &it) }
+        } catch {
+          guard error.code != EMFILE else {
+            throw SliceError(
+              .failed, "too many commands are in \(name) already: its broker serves 255",
+              hint: "this is for slices with raw.allow; let some end first")
+          }
+          reconnect(&it)
+        }
+      }
+      it.visitors.append(visitor)
+    }
+  }
+
+  /// Whether nobody is left under the filter (seccomp_unotify(2): then its listener hangs up).
+  private static func isUnused(_ listener: SharedFD) -> Bool {
+    var entry = pollfd(fd: listener.rawValue, events: 0, revents: 0)
+    return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
+  }
+
+  // MARK: - Looking after it
+
+  struct Waits: Sendable {
+    var broker: RunningBroker?
+    /// On the monotonic clock; nil: for ever.
+    var until: UInt64?
+  }
+
+  /// What to wait for until something is due; nil: somebody else is at it.
+  var waits: Waits? {
+    it.withLockIfAvailable { it in
+      let isIdle = it.broker != nil && it.isSettled && it.findings.isEmpty
+      return Waits(broker: it.broker, until: isIdle ? nil : it.nextTry)
+    }
+  }
+
+  /// Does what is due. Nil: somebody else is at it.
+  func look() -> [Finding]? {
+    it.withLockIfAvailable { it in
+      let now = kernel_monotonic()
+      if let broker = it.broker {
+        // Before its end is looked at: the last words of one that has ended.
+        let isGone = (try? broker.control.receive { note($0, &it) }) == nil
+        if broker.process.hasEnded() || isGone {
+          stop(&it)
+          it.nextTry = now + Self.pause
+          it.findings.append(.brokerLost(reason: nil))
+        }
+      }
+      if !it.isSettled, now >= it.nextTry { bringUp(&it, now) }
+      // What a slice that ends takes along was no loss.
+      if slice.hasEnded() { it.findings.removeAll() }
+      guard it.broker != nil || it.failures > 0 || slice.hasEnded() else { return [] }
+      defer { it.findings.removeAll() }
+      return it.findings
+    }
+  }
+
+  private func bringUp(_ it: inout State, _ now: UInt64) {
+    guard !slice.hasEnded() else {
+      it.nextTry = .max
+      return
+    }
+    do {
+      if it.broker == nil {
+        if let found = launcher.find(cgroup, layout: layout) {
+          it.broker = found
+        } else {
+          it.broker = try launch()
+          it.findings.append(.brokerStarted(pid: it.broker!.process.pid))
+        }
+      }
+      try settle(&it, Self.tryTimeout)
+      it.failures = 0
+    } catch {
+      reconnect(&it)
+      it.failures += 1
+      it.nextTry = now + Self.pause << min(it.failures, 9)
+      // Once, not at each try.
+      if it.failures == 3 { it.findings.append(.brokerLost(reason: "\(error)")) }
+    }
+  }
+
+  private func note(_ refusal: RawControl.Refusal, _ it: inout State) {
+    let count = UInt64(refusal.untold) + 1
+    it.refused += count
+    if let all = it.limit.admit(count, at: kernel_monotonic()) {
+      it.findings.append(.refused(refusal, count: all))
+    }
+  }
+}
