@@ -110,7 +110,8 @@ extension RawGrants {
         other.allSatisfy { port in ranges.contains { $0.contains(port) } }
       }
     }
-    return !(covers(udp, earlier.udp) && covers(tcp, earlier.tcp)
+    return
+      !(covers(udp, earlier.udp) && covers(tcp, earlier.tcp)
       && ipv4.isSuperset(of: earlier.ipv4) && ipv6.isSuperset(of: earlier.ipv6)
       && ethertypes.isSuperset(of: earlier.ethertypes) && (sniffs || !earlier.sniffs)
       && (hasTUN || !earlier.hasTUN) && (hasXDP || !earlier.hasXDP))

@@ -68,6 +68,8 @@ import Testing
 
   // MARK: - Plans
 
+  private static let takesListener: LaunchPlan.Listening = { (_, _) throws(SliceError) in }
+
   private func descriptor(_ label: String) throws -> SharedFD {
     SharedFD(try Files.open("/dev/null", O_RDWR), label: label)
   }
@@ -87,7 +89,7 @@ import Testing
         command: nil, environment: [], user: nil, workdir: nil, restart: .no),
       descriptors: ServiceDescriptors(
         null: any, control: any, log: any, status: any, rawState: rawSockets ? any : nil),
-      listening: rawSockets ? { (_, _) throws(SliceError) in } : nil
+      listening: rawSockets ? Self.takesListener : nil
     ).plan
   }
 
@@ -99,7 +101,7 @@ import Testing
       command: ServiceInvocation(
         command: nil, environment: [], user: nil, workdir: nil, restart: .no),
       streams: [any, any, any], terminal: false,
-      listening: rawSockets ? { (_, _) throws(SliceError) in } : nil
+      listening: rawSockets ? Self.takesListener : nil
     ).plan
   }
 

@@ -129,7 +129,8 @@ extension RawControl.Refusal: CustomStringConvertible {
       default: "\(type & 0xF)"
       }
     let number =
-      domain == AF_PACKET ? "0x" + String(UInt32(bitPattern: `protocol`), radix: 16) : "\(`protocol`)"
+      domain == AF_PACKET
+      ? "0x" + String(UInt32(bitPattern: `protocol`), radix: 16) : "\(`protocol`)"
     return "socket(\(family), \(kind), \(number))"
   }
 }

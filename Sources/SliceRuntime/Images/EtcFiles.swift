@@ -38,7 +38,8 @@ enum EtcFiles {
 
     """
 
-  /// Debian's fixed ids (base-passwd) beside root: users that services expect to find.
+  /// Debian's fixed ids (base-passwd) beside root: users that services expect to find; and the one that
+  /// tcpdump becomes, or gives up, with the id that other distributions have fixed.
   private static let users: [(name: String, id: Int, group: Int, home: String, shell: String)] = [
     ("daemon", 1, 1, "/usr/sbin", "/usr/sbin/nologin"),
     ("bin", 2, 2, "/bin", "/usr/sbin/nologin"), ("sys", 3, 3, "/dev", "/usr/sbin/nologin"),
@@ -47,12 +48,13 @@ enum EtcFiles {
     ("proxy", 13, 13, "/bin", "/usr/sbin/nologin"),
     ("www-data", 33, 33, "/var/www", "/usr/sbin/nologin"),
     ("backup", 34, 34, "/var/backups", "/usr/sbin/nologin"),
+    ("tcpdump", 72, 72, "/nonexistent", "/usr/sbin/nologin"),
     ("nobody", 65534, 65534, "/nonexistent", "/usr/sbin/nologin"),
   ]
   private static let groups: [(name: String, id: Int)] = [
     ("root", 0), ("daemon", 1), ("bin", 2), ("sys", 3), ("adm", 4), ("tty", 5), ("disk", 6),
     ("mail", 8), ("proxy", 13), ("www-data", 33), ("backup", 34), ("shadow", 42), ("utmp", 43),
-    ("staff", 50), ("games", 60), ("users", 100), ("nogroup", 65534),
+    ("staff", 50), ("games", 60), ("tcpdump", 72), ("users", 100), ("nogroup", 65534),
   ]
   private static func passwd(rootShell: String) -> String {
     "root:x:0:0:root:/root:\(rootShell)\n"

@@ -99,7 +99,8 @@ final class RawSocketKeeper: Sendable {
       entries += [Self.entry(broker.control.socket.rawValue), Self.entry(broker.process.rawValue)]
     }
     withExtendedLifetime(waits) {
-      _ = poll(&entries, nfds_t(entries.count), Self.timeout(until: waits.compactMap(\.until).min()))
+      _ = poll(
+        &entries, nfds_t(entries.count), Self.timeout(until: waits.compactMap(\.until).min()))
     }
     if entries[0].revents != 0 {
       var count: UInt64 = 0
