@@ -10,6 +10,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -194,6 +197,36 @@ int kernel_connect_seqpacket(const char *path) {
 }
 
 int kernel_forbid_tracing(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+int kernel_forbid_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
+
+int kernel_keep_capabilities(uint64_t mask) {
+    for (int number = 0; number < 64; number++) {
+        // The highest number that this kernel knows is found by asking.
+        if (mask & 1ull << number || prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0)
+            continue;
+        if (errno == EINVAL && number > CAP_LAST_CAP)
+            break;
+        return -1;
+    }
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return -1;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -1;
+    for (int word = 0; word < 2; word++) {
+        data[word].permitted &= (uint32_t)(mask >> 32 * word);
+        data[word].effective = data[word].permitted;
+        data[word].inheritable = 0;
+    }
+    return (int)syscall(SYS_capset, &header, data);
+}
+
+int kernel_filter_calls(const void *instructions, uint16_t count) {
+    struct sock_fprog program = {.len = count, .filter = (struct sock_filter *)instructions};
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
 int kernel_lock_file(int descriptor) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     return fcntl(descriptor, F_SETLK, &lock);

@@ -85,6 +85,7 @@ public final class Supervisor: Sendable {
         .unenforceable, "fs.suid_dumpable is 1, with which a slice could read the supervisor",
         hint: "sysctl fs.suid_dumpable=0")
     }
+    try SupervisorPrivileges.giveUp()
     return try reporting("start") { () throws(SystemError) in
       try checked("prctl(PR_SET_DUMPABLE)") { kernel_forbid_tracing() }
       var files = rlimit()

@@ -88,6 +88,13 @@ int kernel_hold_devices(int program, int cgroup);
 
 // prctl(PR_SET_DUMPABLE, 0): nobody else may trace this process or read its memory.
 int kernel_forbid_tracing(void);
+// prctl(PR_SET_NO_NEW_PRIVS).
+int kernel_forbid_new_privileges(void);
+// Takes every capability that is not in `mask` from the calling thread's permitted, effective and
+// bounding sets, all from the inheritable and ambient ones. Needs CAP_SETPCAP.
+int kernel_keep_capabilities(uint64_t mask);
+// Loads a classic BPF program of `count` instructions as a seccomp filter of the calling thread.
+int kernel_filter_calls(const void *instructions, uint16_t count);
 // pipe2(2) with O_CLOEXEC.
 int kernel_pipe(int32_t *read_end, int32_t *write_end);
 // Locks an open file for this process (fcntl(2), F_SETLK): EAGAIN or EACCES when another has it. Not

@@ -30,6 +30,10 @@
       return mutation
     }
 
+    /// Whether a defence is to be missing: then what the supervisor forbids itself, and so its children, must
+    /// not stand in for it.
+    static var isActive: Bool { current != nil }
+
     /// The plan as it is to be run. Only those of slices are changed, not the unpacker's.
     static func applied(to plan: LaunchPlan) -> LaunchPlan {
       let isOfSlice = plan.steps.contains {
