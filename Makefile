@@ -48,7 +48,7 @@ SWIFT_RELEASE := swift build -c release --disable-local-rpath -Xswiftc -static-e
 ## make build: release binaries in build/bin, the default
 .PHONY: build swift-build
 build: deps $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-probe $(BIN)/slice-unpack \
-  $(BIN)/busybox $(BIN)/classifier.bpf.o $(BIN)/raw.bpf.o swift-build
+  $(BIN)/busybox $(BIN)/classifier.bpf.o $(BIN)/overlay.bpf.o $(BIN)/raw.bpf.o swift-build
 
 swift-build: | deps $(BIN)
 	$(SWIFT_RELEASE) --product slicectl
@@ -97,6 +97,9 @@ BPF_CLANG = $(dir $(realpath $(shell command -v swift)))clang
 BPF_FLAGS := --target=bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror \
   -idirafter /usr/include/$(shell uname -m)-linux-gnu
 $(BIN)/classifier.bpf.o: CShims/classifier/classifier.bpf.c $(wildcard CShims/classifier/*.h) | deps $(BIN)
+	$(BPF_CLANG) $(BPF_FLAGS) -c $< -o $@
+
+$(BIN)/overlay.bpf.o: CShims/classifier/overlay.bpf.c $(wildcard CShims/classifier/*.h) | deps $(BIN)
 	$(BPF_CLANG) $(BPF_FLAGS) -c $< -o $@
 
 $(BIN)/raw.bpf.o: CShims/raw/raw.bpf.c CShims/classifier/packet.h CShims/protocol/slice_raw.h | deps $(BIN)
@@ -159,6 +162,7 @@ FISH_COMPLETION := share/fish/vendor_completions.d/slicectl.fish
 EXAMPLES        := share/doc/slices
 INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-broker \
   $(LIBRARY)/slice-probe $(LIBRARY)/slice-unpack $(LIBRARY)/busybox $(LIBRARY)/classifier.bpf.o \
+  $(LIBRARY)/overlay.bpf.o \
   $(LIBRARY)/raw.bpf.o $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
   $(ZSH_COMPLETION) $(FISH_COMPLETION) $(EXAMPLES)/node.toml \
   $(foreach page,$(notdir $(wildcard Docs/man/*)),share/man/man$(subst .,,$(suffix $(page)))/$(page))
@@ -172,7 +176,7 @@ install: $(if $(wildcard $(BIN)/sliced),,build)
 	install -D -m 755 $(BIN)/sliced $(call to,sbin/sliced)
 	install -D -m 755 -t $(call to,$(LIBRARY)) $(BIN)/slice-probe $(BIN)/slice-unpack $(BIN)/busybox
 	install -m 711 $(BIN)/slice-init $(BIN)/slice-broker $(call to,$(LIBRARY)/)
-	install -m 644 $(BIN)/classifier.bpf.o $(BIN)/raw.bpf.o $(call to,$(LIBRARY)/)
+	install -m 644 $(BIN)/classifier.bpf.o $(BIN)/overlay.bpf.o $(BIN)/raw.bpf.o $(call to,$(LIBRARY)/)
 	install -D -m 644 -t $(call to,$(UNITS)) Docs/examples/sliced.service Docs/examples/slices.service
 	sed -i 's,/usr/local/sbin/,$(PREFIX)/sbin/,' $(call to,$(UNITS)/sliced.service)
 	install -D -m 644 -t $(call to,$(EXAMPLES)) Docs/examples/node.toml

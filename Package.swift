@@ -31,7 +31,8 @@ let package = Package(
       linkerSettings: [.linkedLibrary("nl-3")]),
     // The program itself is built by the Makefile and loaded at run time.
     .target(
-      name: "CClassifier", path: "CShims/classifier", exclude: ["classifier.bpf.c"],
+      name: "CClassifier", path: "CShims/classifier",
+      exclude: ["classifier.bpf.c", "overlay.bpf.c"],
       linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
     // As the classifier: the program is built by the Makefile.
     .target(name: "CRaw", path: "CShims/raw", exclude: ["raw.bpf.c"]),

@@ -223,7 +223,8 @@ check_transport(struct __sk_buff *skb, const __u32 offset, struct packet *packet
         const struct udphdr *udp = data + offset;
         packet->source_port = udp->source;
         packet->port = udp->dest;
-        return PASS;
+        // Masqueraded, it would come from the node: another node could take it for an overlay's.
+        return udp->dest == bpf_htons(VXLAN_PORT) ? DROP_PROTOCOL : PASS;
     }
     enum reason reason = read_icmp(data + offset, packet);
     if (reason == PASS && packet->error)

@@ -65,6 +65,13 @@ static int keep_explanation(enum libbpf_print_level level, const char *format, v
     return 0;
 }
 
+const char *ccl_explanation(void) { return explanation; }
+
+void ccl_forget_explanation(void) {
+    libbpf_set_print(keep_explanation);
+    explanation[0] = 0;
+}
+
 int ccl_fail(struct ccl_error *error, int number, const char *operation, const char *detail) {
     if (error) {
         error->error = number;
@@ -76,7 +83,7 @@ int ccl_fail(struct ccl_error *error, int number, const char *operation, const c
 
 // EOPNOTSUPP instead of what a kernel says that cannot: without bpf(2) ENOSYS, without a kind of
 // program or map EINVAL, where a container keeps it from root EPERM.
-static int feature_missing(int number) {
+int ccl_feature_missing(int number) {
     return number == ENOSYS || number == EINVAL || number == EPERM ? EOPNOTSUPP : number;
 }
 
@@ -189,10 +196,10 @@ static int load(
     for (size_t index = 0; result == 0 && index < count; index++)
         result = take_over(classifier->object, running[index], error);
     if (result < 0) return result;
-    explanation[0] = 0;
+    ccl_forget_explanation();
     result = bpf_object__load(classifier->object);
     if (result < 0)
-        return ccl_fail(error, feature_missing(-result), "load the classifier", explanation);
+        return ccl_fail(error, ccl_feature_missing(-result), "load the classifier", explanation);
     result = find_parts(classifier);
     if (result < 0) return ccl_fail(error, -result, "load the classifier", "a part is missing");
     void *ports = mmap(
@@ -206,10 +213,9 @@ static int load(
 int ccl_open(
     const char *path, const uint32_t *running, size_t count, struct ccl_classifier **classifier,
     struct ccl_error *error) {
-    libbpf_set_print(keep_explanation);
     struct ccl_classifier *fresh = calloc(1, sizeof *fresh);
     if (!fresh) return ccl_fail(error, ENOMEM, "open the classifier", "out of memory");
-    explanation[0] = 0;
+    ccl_forget_explanation();
     fresh->object = bpf_object__open_file(path, NULL);
     int result = fresh->object ? load(fresh, running, count, error)
                                : ccl_fail(error, errno, "open the classifier", path);
@@ -258,16 +264,22 @@ static void forget_verdicts(const struct ccl_classifier *classifier) {
     __atomic_add_fetch(&classifier->control->generation, 1, __ATOMIC_SEQ_CST);
 }
 
-// 0 or -1 with errno, as bpf_map_update_elem(). For all maps that packets are judged by.
-int ccl_update(
-    const struct ccl_classifier *classifier, int map, const void *key, const void *value,
-    __u64 flags) {
+// 0 or -1 with errno, as bpf_map_update_elem().
+int ccl_update_entry(int map, const void *key, const void *value, __u64 flags) {
     for (int tries = 1;; tries++) {
         int result = bpf_map_update_elem(map, key, value, flags);
-        if (result == 0) forget_verdicts(classifier);
         if (result == 0 || errno != ENOMEM || tries == UPDATE_TRIES) return result;
         nanosleep(&(struct timespec){.tv_nsec = UPDATE_PAUSE_NS}, NULL);
     }
+}
+
+// The same for all maps that packets are judged by.
+int ccl_update(
+    const struct ccl_classifier *classifier, int map, const void *key, const void *value,
+    __u64 flags) {
+    int result = ccl_update_entry(map, key, value, flags);
+    if (result == 0) forget_verdicts(classifier);
+    return result;
 }
 
 // The same for bpf_map_delete_elem(); what is not there is fine.
@@ -479,5 +491,5 @@ int ccl_trial_program(struct ccl_error *error) {
     };
     int program = bpf_prog_load(
         BPF_PROG_TYPE_SCHED_CLS, "trial", "GPL", pass, sizeof pass / sizeof pass[0], NULL);
-    return program < 0 ? ccl_fail(error, feature_missing(errno), "load a BPF program", "bpf(2)") : program;
+    return program < 0 ? ccl_fail(error, ccl_feature_missing(errno), "load a BPF program", "bpf(2)") : program;
 }

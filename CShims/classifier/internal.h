@@ -8,6 +8,16 @@
 // Fills `error`, if it is not null, and returns -number.
 int ccl_fail(struct ccl_error *error, int number, const char *operation, const char *detail);
 
+// What libbpf last said of a failure in this thread; empty after ccl_forget_explanation().
+const char *ccl_explanation(void);
+void ccl_forget_explanation(void);
+
+// EOPNOTSUPP for what kernels say that cannot.
+int ccl_feature_missing(int number);
+
+// As bpf_map_update_elem(); waits where memory is short for a moment.
+int ccl_update_entry(int map, const void *key, const void *value, __u64 flags);
+
 // The descriptor of a map that find_parts() has found; the classifier's.
 int ccl_map(const struct ccl_classifier *classifier, const char *name);
 
@@ -16,7 +26,7 @@ struct control *ccl_control(const struct ccl_classifier *classifier);
 
 int ccl_program(const struct ccl_classifier *classifier, const char *name);
 
-// As bpf_map_update_elem(); waits where memory is short for a moment, and has verdicts forgotten.
+// As ccl_update_entry(), and has verdicts forgotten.
 int ccl_update(
     const struct ccl_classifier *classifier, int map, const void *key, const void *value,
     __u64 flags);

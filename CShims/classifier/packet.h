@@ -18,6 +18,8 @@
 #define AF_INET 2
 #define AF_INET6 10
 
+#define VXLAN_PORT 4789 // RFC 7348
+
 // The first bytes of both families' messages (RFC 792, RFC 4443); linux/icmp.h would bring in glibc.
 struct icmp {
     __u8 type, code;

@@ -76,9 +76,13 @@ int cnl_classifier_run(
 
 void cnl_classifier_add(
     struct cnl_batch *batch, int index, const struct cnl_classifier *classifier) {
+    cnl_filters_add(batch, index, (const int[]){classifier->from_slice, classifier->to_slice});
+}
+
+void cnl_filters_add(struct cnl_batch *batch, int index, const int programs[2]) {
     add_qdisc(batch, index);
-    add_filter(batch, index, on_link, TC_H_MIN_INGRESS, classifier->from_slice, "from_slice");
-    add_filter(batch, index, on_link, TC_H_MIN_EGRESS, classifier->to_slice, "to_slice");
+    add_filter(batch, index, on_link, TC_H_MIN_INGRESS, programs[0], "from_slice");
+    add_filter(batch, index, on_link, TC_H_MIN_EGRESS, programs[1], "to_slice");
 }
 
 static int attach_to_link(

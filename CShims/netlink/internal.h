@@ -135,6 +135,20 @@ bool cnl_prefix_equal(const uint8_t *one, const uint8_t *other, unsigned length)
 
 void cnl_prefix_mask(uint8_t mask[16], unsigned length);
 
+// --- link.c
+
+// What the host's end of a link has to do with IPv4 and IPv6, into IFLA_AF_SPEC.
+void cnl_put_ipv4_settings(struct cnl_batch *batch, struct nl_msg *message);
+void cnl_put_ipv6_settings(struct cnl_batch *batch, struct nl_msg *message);
+void cnl_add_up(struct cnl_batch *batch, int index);
+
+// --- namespace.c
+
+// Calls `body` on a thread of its own in a network namespace; its result.
+int cnl_run_inside(
+    int netns, int (*body)(void *argument, struct cnl_error *error), void *argument,
+    struct cnl_error *error);
+
 // --- pool.c
 
 // EINVAL unless it is a pool as struct cnl_pool describes.
@@ -145,6 +159,8 @@ int cnl_check_pool(const struct cnl_pool *pool, struct cnl_error *error);
 // Puts the qdisc and both filters of a slice's link into a batch.
 void cnl_classifier_add(
     struct cnl_batch *batch, int index, const struct cnl_classifier *classifier);
+// The same for two programs, in the order of ingress and egress.
+void cnl_filters_add(struct cnl_batch *batch, int index, const int programs[2]);
 // Runs a batch with filters in it: EOPNOTSUPP where the kernel has no clsact or no BPF filter.
 int cnl_classifier_run(
     int rtnetlink, struct cnl_batch *batch, const char *name, struct cnl_error *error);

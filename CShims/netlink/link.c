@@ -24,6 +24,11 @@
 #include <time.h>
 
 #define SLICE_DEVICE "eth0"
+
+static const char *inner_name(const struct cnl_link *link) {
+    return link->device[0] ? link->device : SLICE_DEVICE;
+}
+
 // How long a link may take to become usable: 3 s at least. It is usually there within the first tries,
 // which follow each other quickly.
 #define READY_TRIES 3100
@@ -59,6 +64,7 @@ static bool usable_mac(const uint8_t mac[CNL_MAC_SIZE]) {
 
 static int check(const struct cnl_link *link, struct cnl_error *error) {
     int result = cnl_check_name(link->name, error);
+    if (result == 0) result = cnl_check_name(inner_name(link), error);
     if (result < 0) return result;
     const char *operation = "check link";
     if (!link->ipv4.present && !link->ipv6.present)
@@ -102,7 +108,7 @@ static void put_peer(
     struct nlattr *nest = cnl_nest_start(batch, message, VETH_INFO_PEER);
     if (!nest || nlmsg_append(message, &header, sizeof header, NLMSG_ALIGNTO) < 0)
         batch->failed = true;
-    put_device(batch, message, SLICE_DEVICE, link->mtu, link->slice_mac);
+    put_device(batch, message, inner_name(link), link->mtu, link->slice_mac);
     cnl_put_u32(batch, message, IFLA_NET_NS_FD, (uint32_t)netns);
     cnl_nest_end(message, nest);
 }
@@ -168,7 +174,7 @@ static int find_indices(
 
 // Per-interface IPv4 settings by netlink (IFLA_INET_CONF), which saves a file each. Only
 // ipv4/conf/all can weaken them (route_localnet and rp_filter combine with it).
-static void put_ipv4_settings(struct cnl_batch *batch, struct nl_msg *message) {
+void cnl_put_ipv4_settings(struct cnl_batch *batch, struct nl_msg *message) {
     static const struct {
         int setting;
         uint32_t value;
@@ -191,13 +197,13 @@ static void put_ipv4_settings(struct cnl_batch *batch, struct nl_msg *message) {
 
 // No link-local address, and none of the traffic that announces it. Takes effect when the link
 // comes up, hence a message of its own before that.
-static void put_ipv6_settings(struct cnl_batch *batch, struct nl_msg *message) {
+void cnl_put_ipv6_settings(struct cnl_batch *batch, struct nl_msg *message) {
     struct nlattr *family = cnl_nest_start(batch, message, AF_INET6);
     cnl_put_u8(batch, message, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
     cnl_nest_end(message, family);
 }
 
-static void add_up(struct cnl_batch *batch, int index) {
+void cnl_add_up(struct cnl_batch *batch, int index) {
     struct ifinfomsg header = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
     cnl_batch_add(batch, "bring link up", RTM_SETLINK, NLM_F_ACK, &header, sizeof header);
 }
@@ -207,8 +213,8 @@ static void add_host_settings(struct cnl_batch *batch, const struct cnl_link *li
     struct nl_msg *message = cnl_batch_add(
         batch, "set link options", RTM_SETLINK, NLM_F_ACK, &header, sizeof header);
     struct nlattr *nest = cnl_nest_start(batch, message, IFLA_AF_SPEC);
-    put_ipv4_settings(batch, message);
-    if (link->ipv6.present) put_ipv6_settings(batch, message);
+    cnl_put_ipv4_settings(batch, message);
+    if (link->ipv6.present) cnl_put_ipv6_settings(batch, message);
     cnl_nest_end(message, nest);
 }
 
@@ -263,7 +269,7 @@ static int configure_host(
     struct cnl_batch batch = {0};
     add_host_settings(&batch, link, index);
     if (link->classifier) cnl_classifier_add(&batch, index, link->classifier);
-    add_up(&batch, index);
+    cnl_add_up(&batch, index);
     struct sides sides = present_sides(link);
     for (unsigned i = 0; !link->shared && i < sides.count; i++) {
         const struct side *side = &sides.list[i];
@@ -291,9 +297,12 @@ static void add_slice_address(struct cnl_batch *batch, const struct side *side, 
 }
 
 // Onlink: the gateway need not be, and is not, inside a network of the link's.
-static void add_default_route(struct cnl_batch *batch, const struct side *side, int index) {
+static void add_default_route(
+    struct cnl_batch *batch, const struct side *side, const struct cnl_link *link, int index) {
+    const uint8_t length = side->family == AF_INET ? link->network_length : 0;
     struct rtmsg header = {
         .rtm_family = (uint8_t)side->family,
+        .rtm_dst_len = length,
         .rtm_table = RT_TABLE_MAIN,
         .rtm_protocol = RTPROT_STATIC,
         .rtm_scope = RT_SCOPE_UNIVERSE,
@@ -303,6 +312,7 @@ static void add_default_route(struct cnl_batch *batch, const struct side *side, 
     struct nl_msg *message = cnl_batch_add(
         batch, side->family == AF_INET ? "add IPv4 default route" : "add IPv6 default route",
         RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &header, sizeof header);
+    if (length) cnl_put(batch, message, RTA_DST, link->network, side->size);
     cnl_put(batch, message, RTA_GATEWAY, side->addresses->gateway, side->size);
     cnl_put_u32(batch, message, RTA_OIF, (uint32_t)index);
 }
@@ -357,16 +367,16 @@ static int open_slice(
     const struct cnl_namespace *namespace, const struct cnl_link *link, int index,
     struct cnl_error *error) {
     struct cnl_batch batch = {0};
-    add_up(&batch, index);
+    cnl_add_up(&batch, index);
     struct sides sides = present_sides(link);
     for (unsigned i = 0; i < sides.count; i++) {
         const struct side *side = &sides.list[i];
         add_slice_address(&batch, side, index);
         add_neighbour(&batch, side, index, side->addresses->gateway, link->host_mac);
-        add_default_route(&batch, side, index);
+        add_default_route(&batch, side, link, index);
     }
     return run_until_usable(
-        namespace->rtnetlink, &batch, index, SLICE_DEVICE, link->ipv6.present ? link : NULL, error);
+        namespace->rtnetlink, &batch, index, inner_name(link), link->ipv6.present ? link : NULL, error);
 }
 
 static int await_host(

@@ -1,5 +1,6 @@
 // Links that exist: deleting, listing, counting.
 
+#include "cnetlink_overlay.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -25,6 +26,30 @@ int cnl_check_name(const char *name, struct cnl_error *error) {
     return valid ? 0 : cnl_fail(error, EINVAL, operation, "empty, or a character not allowed");
 }
 
+
+// --- Finding
+
+static void read_index(const struct nlmsghdr *reply, void *argument) {
+    if (reply->nlmsg_type == RTM_NEWLINK && reply->nlmsg_len >= NLMSG_LENGTH(sizeof(struct ifinfomsg)))
+        *(int *)argument = ((const struct ifinfomsg *)NLMSG_DATA(reply))->ifi_index;
+}
+
+int cnl_link_find(
+    struct cnl_context *context, const char *name, int *index, struct cnl_error *error) {
+    int result = cnl_check_name(name, error);
+    if (result < 0) return result;
+    struct ifinfomsg header = {0};
+    struct cnl_batch batch = {0};
+    struct nl_msg *message =
+        cnl_batch_add(&batch, "find link", RTM_GETLINK, 0, &header, sizeof header);
+    cnl_put_string(&batch, message, IFLA_IFNAME, name);
+    *index = 0;
+    struct cnl_error failure;
+    result = cnl_batch_run(context->rtnetlink, &batch, name, read_index, index, &failure);
+    if (result == -ENODEV) return 0;
+    if (result < 0 && error) *error = failure;
+    return result;
+}
 
 // --- Deleting
 

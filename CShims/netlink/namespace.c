@@ -116,7 +116,10 @@ struct work {
     int enter; // descriptor of the namespace to enter; -1: make one
     int procfs; // only when making one, as `ipv6`
     bool ipv6;
-    const struct automatic_ports *ports; // to be set, when entering one; null: get a handle for it
+    // When entering one: ports to be set, or something else to be done; null: get a handle for it.
+    const struct automatic_ports *ports;
+    int (*body)(void *argument, struct cnl_error *error);
+    void *argument;
     struct cnl_namespace namespace;
     int result;
     struct cnl_error *error;
@@ -157,6 +160,7 @@ static int enter(struct work *work) {
     if (setns(work->enter, CLONE_NEWNET) < 0)
         return cnl_fail(work->error, errno, "enter network namespace", "fd %d", work->enter);
     if (work->ports) return set_ports(work);
+    if (work->body) return work->body(work->argument, work->error);
     namespace->netns = fcntl(work->enter, F_DUPFD_CLOEXEC, 0);
     if (namespace->netns < 0)
         return cnl_fail(work->error, errno, "duplicate descriptor", "fd %d", work->enter);
@@ -208,6 +212,15 @@ int cnl_namespace_adopt(int netns, struct cnl_namespace *namespace, struct cnl_e
     if (netns < 0) return cnl_fail(error, EBADF, "enter network namespace", "fd %d", netns);
     struct work work = {.enter = netns, .error = error};
     return run(&work, namespace);
+}
+
+int cnl_run_inside(
+    int netns, int (*body)(void *argument, struct cnl_error *error), void *argument,
+    struct cnl_error *error) {
+    struct work work = {.enter = netns, .body = body, .argument = argument, .error = error};
+    if (netns < 0) return cnl_fail(error, EBADF, "enter network namespace", "fd %d", netns);
+    struct cnl_namespace none;
+    return run(&work, &none);
 }
 
 int cnl_namespace_set_ports(

@@ -57,7 +57,9 @@ private struct OwnerBoundsReader {
 
   init(below base: String) { self.base = base }
 
-  private static let words = ["slices", "images", "grants", "networks", "ports", "lease"]
+  private static let words = [
+    "slices", "images", "grants", "networks", "ports", "overlays", "lease",
+  ]
   private static let keys = Key.allCases.filter { $0.sum != nil }
 
   /// Reads one member of the table and all below it.
@@ -79,6 +81,7 @@ private struct OwnerBoundsReader {
           PortRange($0)
         }
       }
+    case "overlays": bounds.overlays = Int(try value.integer(in: 0...256))
     case "lease":
       let span = try value.timeSpan()
       guard span.milliseconds > 0 else { throw value.mismatch(Key.lease.form.expectation) }
@@ -108,7 +111,7 @@ private struct OwnerBoundsReader {
       throw member.unknown(
         suggestion: nearest(to: path, among: known),
         otherwise:
-          "known here: slices, images, grants, networks, ports, lease, and the keys that can be added up"
+          "known here: slices, images, grants, networks, ports, overlays, lease, and the keys that can be added up"
       )
     }
   }

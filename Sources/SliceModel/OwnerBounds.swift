@@ -12,6 +12,8 @@ public struct OwnerBounds: Sendable, Hashable {
   public var networks: [NetworkAllowance] = []
   /// Ports of the host that may be published.
   public var ports: [PortRange] = [.unprivileged]
+  /// How many overlays they may make.
+  public var overlays = 16
   /// A slice without a lease gets it; nil: a slice may live for ever.
   public var longestLease: TimeSpan?
 

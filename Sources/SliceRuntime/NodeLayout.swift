@@ -38,6 +38,12 @@ public struct NodeLayout: Sendable, Hashable {
   public var rawJudge: String { programs + "/raw.bpf.o" }
   public var broker: String { programs + "/slice-broker" }
 
+  /// Records of overlays.
+  public var overlays: String { state + "/overlays" }
+  /// Their namespaces, each mounted on a file of the overlay's name.
+  public var overlayNamespaces: String { runtime + "/overlays" }
+  public var overlayPrograms: String { programs + "/overlay.bpf.o" }
+
   public func slice(_ name: SliceName) -> SliceLayout {
     SliceLayout(
       state: slices + "/" + name.text, storage: storage + "/" + name.text,

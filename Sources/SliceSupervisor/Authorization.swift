@@ -39,6 +39,19 @@ extension Authorization.Subject {
     }
   }
 
+  func maySee(_ record: OverlayRecord) -> Bool {
+    isAdministrator || record.owner == caller.user
+  }
+
+  /// Refuses the overlay of somebody else.
+  func require(_ record: OverlayRecord) throws(SliceError) {
+    guard maySee(record) else {
+      throw SliceError(
+        .refused, "overlay '\(record.name)' belongs to another user",
+        hint: "its owner, root and the node's administrators may")
+    }
+  }
+
   func requireAdministrator() throws(SliceError) {
     guard isAdministrator else {
       throw SliceError(.refused, "only administrators may do that", hint: "try it as root")

@@ -44,6 +44,14 @@ struct SlicesInterface: VarlinkInterface {
     case imageInspect = "ImageInspect"
     case imageImport = "ImageImport"
     case imageRemove = "ImageRemove"
+    case overlayCreate = "OverlayCreate"
+    case overlayDelete = "OverlayDelete"
+    case overlayList = "OverlayList"
+    case overlayInspect = "OverlayInspect"
+    case overlayJoin = "OverlayJoin"
+    case overlayLeave = "OverlayLeave"
+    case overlayAddPeer = "OverlayAddPeer"
+    case overlayRemovePeer = "OverlayRemovePeer"
   }
 
   func call(_ method: String, _ call: VarlinkCall) throws {
@@ -86,6 +94,14 @@ struct SlicesInterface: VarlinkInterface {
     case .imageInspect: try request.imageInspect()
     case .imageImport: try request.imageImport()
     case .imageRemove: try request.imageRemove()
+    case .overlayCreate: try request.overlayCreate()
+    case .overlayDelete: try request.overlayDelete()
+    case .overlayList: try request.overlayList()
+    case .overlayInspect: try request.overlayInspect()
+    case .overlayJoin: try request.overlayJoin()
+    case .overlayLeave: try request.overlayLeave()
+    case .overlayAddPeer: try request.overlayAddPeer()
+    case .overlayRemovePeer: try request.overlayRemovePeer()
     }
   }
 }

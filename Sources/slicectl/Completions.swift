@@ -16,6 +16,11 @@ enum Completions {
     return images?.map(\.name).filter(ImageReference.isName) ?? []
   }
 
+  static let overlays = CompletionKind.custom { words, _, _ in
+    let overlays = try? supervisor(words).overlays(timeout: patience)
+    return overlays?.map(\.name).filter { (try? OverlayName($0)) != nil } ?? []
+  }
+
   static let settings = CompletionKind.list(Key.allCases.map { $0.rawValue + "=" })
 
   static let signals = CompletionKind.list(SignalNames.all.map(\.name))

@@ -57,7 +57,9 @@ class Programs(c.Structure):
 class Link(c.Structure):
     _fields_ = [("name", c.c_char * 16), ("mtu", c.c_uint32), ("slice_mac", c.c_uint8 * 6),
                 ("host_mac", c.c_uint8 * 6), ("ipv4", Pair), ("ipv6", Pair),
-                ("classifier", c.POINTER(Programs)), ("shared", c.c_bool)]
+                ("classifier", c.POINTER(Programs)), ("shared", c.c_bool),
+                ("device", c.c_char * 16), ("network", c.c_uint8 * 4),
+                ("network_length", c.c_uint8)]
 
 
 class Statistics(c.Structure):

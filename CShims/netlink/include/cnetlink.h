@@ -44,6 +44,8 @@ struct cnl_context;
 
 // *context is owned by the caller: cnl_close().
 int cnl_open(struct cnl_context **context, struct cnl_error *error);
+// Of the network namespace of a handle instead: what is said of the host below is then said of that.
+int cnl_open_in(int netns, struct cnl_context **context, struct cnl_error *error);
 // Accepts null.
 void cnl_close(struct cnl_context *context);
 
@@ -115,6 +117,10 @@ struct cnl_link {
     // The addresses are the host's own too. No route or neighbour of the host's leads to the slice: a
     // classifier brings it its packets.
     bool shared;
+    // Of the end inside, "" for `eth0`; and the IPv4 network that the gateway is the way to, 0 bits for
+    // all.
+    char device[CNL_NAME_SIZE];
+    uint8_t network[4], network_length;
 };
 
 // Makes the veth pair, `eth0` inside the namespace, with addresses, routes and neighbours on both

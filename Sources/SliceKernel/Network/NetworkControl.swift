@@ -84,6 +84,15 @@ public final class NetworkControl: Sendable {
     return OwnedFD(adopting: descriptor)
   }
 
+  /// Of another namespace: what is said of the host below is said of that.
+  public init(in namespace: NetworkNamespace) throws(SliceError) {
+    var pointer: OpaquePointer?
+    try network("open a netlink socket") {
+      cnl_open_in(namespace.descriptor.rawValue, &pointer, $0)
+    }
+    context = Mutex(Context(pointer: pointer!))
+  }
+
   deinit { context.withLock { cnl_close($0.pointer) } }
 
   func withContext(
@@ -92,6 +101,11 @@ public final class NetworkControl: Sendable {
     try context.withLock { (held) throws(SliceError) in
       try network(object) { call(held.pointer, $0) }
     }
+  }
+
+  /// The context alone, for a call that needs two.
+  func withRawContext(_ call: (OpaquePointer) -> Int32) -> Int32 {
+    context.withLock { call($0.pointer) }
   }
 
   // MARK: - The host

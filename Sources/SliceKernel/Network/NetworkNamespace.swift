@@ -40,6 +40,43 @@ public final class NetworkNamespace: Sendable {
     routing = OwnedFD(adopting: made.rtnetlink)
   }
 
+  /// One that is kept by a mount (`keep`).
+  public init(keptAt path: String) throws(SliceError) {
+    let own = try reporting("open a network namespace") { () throws(SystemError) in
+      try Files.open(path, O_RDONLY)
+    }
+    var made = cnl_namespace()
+    try network("join a network namespace") { cnl_namespace_adopt(own.rawValue, &made, $0) }
+    descriptor = SharedFD(OwnedFD(adopting: made.netns), label: "network namespace")
+    routing = OwnedFD(adopting: made.rtnetlink)
+  }
+
+  /// Keeps it for as long as it is mounted on this file, which is made: longer than this process.
+  public func keep(at path: String) throws(SliceError) {
+    try reporting("keep a network namespace") { () throws(SystemError) in
+      _ = try Files.open(path, O_RDONLY | O_CREAT | O_EXCL, mode: 0o400)
+      let source = "/proc/self/fd/\(descriptor.rawValue)"
+      do throws(SystemError) {
+        try checked("mount", path) { mount(source, path, nil, UInt(MS_BIND), nil) }
+      } catch {
+        try? Files.remove(path)
+        throw error
+      }
+    }
+  }
+
+  /// Ends that. What is not mounted, or not there, is fine.
+  public static func forget(keptAt path: String) throws(SliceError) {
+    try reporting("give up a network namespace") { () throws(SystemError) in
+      do throws(SystemError) {
+        try checked("umount", path) { umount2(path, Int32(MNT_DETACH)) }
+      } catch {
+        guard error.code == EINVAL || error.code == ENOENT else { throw error }
+      }
+      try Files.remove(path)
+    }
+  }
+
   var handle: cnl_namespace {
     cnl_namespace(netns: descriptor.rawValue, rtnetlink: routing.rawValue)
   }

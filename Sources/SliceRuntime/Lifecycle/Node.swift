@@ -98,7 +98,10 @@ public final class Node: Sendable {
       try Files.makeDirectories(layout.state, mode: 0o755)
       try checked("chmod", layout.state) { chmod(layout.state, 0o711) }
       try Files.makeDirectories(layout.runtime, mode: 0o755)
-      for path in [layout.images, layout.slices, layout.stage, layout.running] {
+      for path in [
+        layout.images, layout.slices, layout.stage, layout.running, layout.overlays,
+        layout.overlayNamespaces,
+      ] {
         try Files.makeDirectory(path, mode: 0o700, existingIsFine: true)
       }
     }

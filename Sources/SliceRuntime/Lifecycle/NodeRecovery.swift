@@ -65,6 +65,7 @@ extension Node {
       notify(NodeEvent(slice: nil, owner: nil, kind: "orphan", by: nil, details: ["what": what]))
     }
     try environment.guardBinds()
+    try recoverOverlays(known: all)
     for slice in restart {
       do {
         try launch(slice, by: "the node's start")

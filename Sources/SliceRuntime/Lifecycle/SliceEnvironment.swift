@@ -27,6 +27,7 @@ struct SliceEnvironment: Sendable {
   let maker: NamespaceMaker
   let publisher: PortPublisher
   let raw: RawSocketKeeper
+  let overlays: OverlayKeeper
   private let confinements: ConfinementCache
   private let sliceInit: SharedFD
   private let null: SharedFD
@@ -60,6 +61,7 @@ struct SliceEnvironment: Sendable {
     publisher = PortPublisher(network: network, classifier: classifier, hasIPv6: hasIPv6)
     confinements = ConfinementCache(try Confinement())
     raw = try RawSocketKeeper(layout: layout)
+    overlays = try OverlayKeeper(layout: layout, policy: policy)
     (sliceInit, null) = try reporting("open slice-init", hint: "is the installation complete?") {
       () throws(SystemError) in
       (
@@ -283,6 +285,8 @@ struct SliceEnvironment: Sendable {
     try group.create(settings: record.spec.settings, device: storage.device, owner: range.first)
 
     let namespaces = try namespaces(record, ready, &undo)
+    undo.add("links in overlays") { try overlays.dismiss(record) }
+    try overlays.attach(record, in: namespaces.network)
     undo.add(place.runtime) { try Files.removeTree(place.runtime) }
     let (confinement, answers) = try confinements.ofStart(record.spec.settings)
     var descriptors = try openDescriptors(place, answers: answers)
@@ -485,6 +489,7 @@ struct SliceEnvironment: Sendable {
       ),
       ("raw sockets", { raw.end(try SliceName(record.name)) }),
       ("published ports", { try publisher.end(record.number) }),
+      ("links in overlays", { try overlays.dismiss(record) }),
       (
         "link",
         {
@@ -499,6 +504,7 @@ struct SliceEnvironment: Sendable {
   /// Removes what a slice has on disk.
   func remove(_ record: SliceRecord) -> [String] {
     attempts([
+      ("overlays", { try overlays.forget(record) }),
       ("runtime directory", { try Files.removeTree(try sliceLayout(record).runtime) }),
       // The record first: what a crash leaves of the rest is then an orphan, and goes at the start.
       ("record", { try Files.remove(try sliceLayout(record).record) }),
