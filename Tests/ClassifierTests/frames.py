@@ -145,6 +145,8 @@ def sent(s):
         ("protocol 47", "protocol", v4(s.world4, 47, b"x" * 40)),
         ("IPv6 in IPv4", "protocol", v4(s.world4, 41, ipv6(s.me6, s.world6, UDP, udp(1, 2)))),
         ("IPv4 in IPv6", "protocol", v6(s.world6, 4, ipv4(s.me4, s.world4, UDP, udp(1, 2)))),
+        ("VXLAN", "protocol", v4(s.world4, UDP, udp(40000, 4789))),
+        ("VXLAN, v6", "protocol", v6(s.world6, UDP, udp(40000, 4789))),
         ("SCTP", "protocol", v4(s.world4, 132, b"x" * 40)),
         ("raw 255", "protocol", v4(s.world4, 255, b"x" * 40)),
         ("ESP, v6", "protocol", v6(s.world6, 50, b"x" * 40)),
