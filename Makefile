@@ -48,6 +48,7 @@ SWIFT_RELEASE := swift build -c release --disable-local-rpath -Xswiftc -static-e
 ## make build: release binaries in build/bin, the default
 .PHONY: build swift-build
 build: deps $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-probe $(BIN)/slice-unpack \
+  $(BIN)/slice-capture $(BIN)/slice-traffic \
   $(BIN)/busybox $(BIN)/classifier.bpf.o $(BIN)/overlay.bpf.o $(BIN)/raw.bpf.o swift-build
 
 swift-build: | deps $(BIN)
@@ -70,6 +71,17 @@ MUSL_CC := musl-gcc -std=gnu11 -Os -fPIE -Wall -Wextra -Werror -Wshadow -Wconver
   -Wl,-pie,--no-dynamic-linker,-z,text,-z,relro,-z,now,-z,noexecstack,--gc-sections,-s
 $(BIN)/slice-init: $(INIT_SOURCES) $(wildcard CShims/init/*.h CShims/protocol/*.h) | deps $(BIN)
 	$(MUSL_CC) $(MUSL)/rcrt1.o $(MUSL)/crti.o $(INIT_SOURCES) $(MUSL)/crtn.o -o $@
+	@chmod 711 $@
+
+# Executed in slices by descriptor, as slice-init.
+CAPTURE_SOURCES := $(wildcard CShims/capture/*.c)
+$(BIN)/slice-capture: $(CAPTURE_SOURCES) $(wildcard CShims/capture/*.h) | deps $(BIN)
+	$(MUSL_CC) $(MUSL)/rcrt1.o $(MUSL)/crti.o $(CAPTURE_SOURCES) $(MUSL)/crtn.o -o $@
+	@chmod 711 $@
+
+TRAFFIC_SOURCES := $(wildcard CShims/traffic/*.c)
+$(BIN)/slice-traffic: $(TRAFFIC_SOURCES) $(wildcard CShims/traffic/*.h) | deps $(BIN)
+	$(MUSL_CC) -D_GNU_SOURCE $(MUSL)/rcrt1.o $(MUSL)/crti.o $(TRAFFIC_SOURCES) $(MUSL)/crtn.o -o $@
 	@chmod 711 $@
 
 BROKER_SOURCES := $(wildcard CShims/broker/*.c)
@@ -127,7 +139,7 @@ doctor: build
 
 ## make lint: format of the Swift sources, warnings of the C sources, manual pages, scripts
 .PHONY: lint
-LINTED_C := $(filter-out CShims/init/% CShims/broker/% CShims/probe/% CShims/unpack/% %.bpf.c,\
+LINTED_C := $(filter-out CShims/init/% CShims/broker/% CShims/capture/% CShims/traffic/% CShims/probe/% CShims/unpack/% %.bpf.c,\
   $(wildcard CShims/*/*.c))
 lint: deps
 	$(call install_packages,$(LINT_PACKAGES))
@@ -161,8 +173,8 @@ ZSH_COMPLETION  := share/zsh/site-functions/_slicectl
 FISH_COMPLETION := share/fish/vendor_completions.d/slicectl.fish
 EXAMPLES        := share/doc/slices
 INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-broker \
+  $(LIBRARY)/slice-capture $(LIBRARY)/slice-traffic $(LIBRARY)/overlay.bpf.o \
   $(LIBRARY)/slice-probe $(LIBRARY)/slice-unpack $(LIBRARY)/busybox $(LIBRARY)/classifier.bpf.o \
-  $(LIBRARY)/overlay.bpf.o \
   $(LIBRARY)/raw.bpf.o $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
   $(ZSH_COMPLETION) $(FISH_COMPLETION) $(EXAMPLES)/node.toml \
   $(foreach page,$(notdir $(wildcard Docs/man/*)),share/man/man$(subst .,,$(suffix $(page)))/$(page))
@@ -175,7 +187,8 @@ install: $(if $(wildcard $(BIN)/sliced),,build)
 	install -D -m 755 $(BIN)/slicectl $(call to,bin/slicectl)
 	install -D -m 755 $(BIN)/sliced $(call to,sbin/sliced)
 	install -D -m 755 -t $(call to,$(LIBRARY)) $(BIN)/slice-probe $(BIN)/slice-unpack $(BIN)/busybox
-	install -m 711 $(BIN)/slice-init $(BIN)/slice-broker $(call to,$(LIBRARY)/)
+	install -m 711 $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-capture $(BIN)/slice-traffic \
+	  $(call to,$(LIBRARY)/)
 	install -m 644 $(BIN)/classifier.bpf.o $(BIN)/overlay.bpf.o $(BIN)/raw.bpf.o $(call to,$(LIBRARY)/)
 	install -D -m 644 -t $(call to,$(UNITS)) Docs/examples/sliced.service Docs/examples/slices.service
 	sed -i 's,/usr/local/sbin/,$(PREFIX)/sbin/,' $(call to,$(UNITS)/sliced.service)

@@ -40,6 +40,8 @@ struct SlicesInterface: VarlinkInterface {
     case flows = "Flows"
     case execute = "Execute"
     case signalExecution = "SignalExecution"
+    case capture = "Capture"
+    case traffic = "Traffic"
     case imageList = "ImageList"
     case imageInspect = "ImageInspect"
     case imageImport = "ImageImport"
@@ -90,6 +92,8 @@ struct SlicesInterface: VarlinkInterface {
     case .flows: try request.flows()
     case .execute: try request.execute()
     case .signalExecution: try request.signalExecution()
+    case .capture: try request.capture()
+    case .traffic: try request.traffic()
     case .imageList: try request.imageList()
     case .imageInspect: try request.imageInspect()
     case .imageImport: try request.imageImport()

@@ -42,7 +42,7 @@ struct Slicectl: ParsableCommand {
           List.self, Inspect.self, Shares.self, Top.self, Metrics.self, Offers.self, Logs.self,
           Events.self, Flows.self, Wait.self,
         ]),
-      CommandGroup(name: "Network", subcommands: [Overlay.self]),
+      CommandGroup(name: "Network", subcommands: [Overlay.self, Capture.self, Traffic.self]),
       CommandGroup(
         name: "Images and host", subcommands: [Image.self, Doctor.self, Conformance.self]),
     ])

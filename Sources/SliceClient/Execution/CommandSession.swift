@@ -26,11 +26,18 @@ public struct CommandSession: Sendable {
   ///
   /// - Parameter parameters: with `terminal` nil.
   public func run(_ parameters: ExecuteCall.Parameters, input: Input) throws(SliceError) -> End {
+    try run("Execute", parameters, input: input)
+  }
+
+  /// The same of another method whose descriptors and answers are those of `Execute`.
+  public func run(
+    _ method: String, _ parameters: some Encodable, input: Input
+  ) throws(SliceError) -> End {
     var streams = try CommandStreams(input: input)
     // The command may run a moment before the supervisor says so. Meanwhile these wait; the
     // others end slicectl, and, since that hangs up, the command.
     SignalQueue.hold([SIGUSR1, SIGUSR2, SIGWINCH])
-    return try execute(parameters, descriptors: streams.passed.map(\.number)) { id, _ in
+    return try execute(method, parameters, descriptors: streams.passed.map(\.number)) { id, _ in
       // The command alone holds these now, so that its pipes end when it does.
       streams.passed = []
       return try SessionLoop(
@@ -53,7 +60,7 @@ public struct CommandSession: Sendable {
     var parameters = parameters
     parameters.terminal = terminal.size ?? TerminalSize(rows: 24, columns: 80)
     defer { LocalTerminal.restore() }
-    return try execute(parameters, descriptors: []) { id, received in
+    return try execute("Execute", parameters, descriptors: []) { id, received in
       guard let descriptor = received.take(0) else { throw Self.incomplete }
       let master = Endpoint(descriptor)
       try master.makeNonBlocking()
@@ -92,13 +99,13 @@ public struct CommandSession: Sendable {
   /// Makes the call, and stays until the command or the session has ended.
   /// - Parameter begin: is called when the command runs, with its id and what came beside it.
   private func execute(
-    _ parameters: ExecuteCall.Parameters, descriptors: [Int32],
+    _ method: String, _ parameters: some Encodable, descriptors: [Int32],
     begin: (String, ReceivedDescriptors) throws -> SessionLoop
   ) throws(SliceError) -> End {
     var session: SessionLoop?
     var end: End?
     try supervisor.stream(
-      "Execute", parameters, returning: ExecuteCall.Reply.self, descriptors: descriptors
+      method, parameters, returning: ExecuteCall.Reply.self, descriptors: descriptors
     ) { reply, received, connection in
       if session == nil, let id = reply.id { session = try begin(id, received) }
       if let status = reply.exitCode ?? reply.signal.map({ 128 + $0 }) {

@@ -28,7 +28,7 @@ struct SliceEnvironment: Sendable {
   let publisher: PortPublisher
   let raw: RawSocketKeeper
   let overlays: OverlayKeeper
-  private let confinements: ConfinementCache
+  let confinements: ConfinementCache
   private let sliceInit: SharedFD
   private let null: SharedFD
 

@@ -21,13 +21,21 @@ extension Request {
       terminal: parameters.terminal.map { ($0.rows, $0.columns) },
       streams: parameters.terminal == nil ? try takeStreams() : [])
     let execution = try node.execute(slice, request)
-    let process = execution.process
+    guard
+      let status = try follow(
+        execution.process, descriptors: execution.terminal.map { [$0.rawValue] } ?? [])
+    else { return }
+    try reply(status, of: slice)
+  }
+
+  /// Tells the client of a process that was started for it, and stays until that ends; a client that
+  /// hangs up ends it: nil.
+  func follow(_ process: PidFD, descriptors: [Int32] = []) throws -> ExitStatus? {
     let id = interface.executions.add(process, owner: subject.caller.user)
     defer { interface.executions.remove(id) }
     do {
       try call.replyContinues(
-        ExecuteCall.Reply(id: id, pid: Int(process.pid)),
-        descriptors: execution.terminal.map { [$0.rawValue] } ?? [])
+        ExecuteCall.Reply(id: id, pid: Int(process.pid)), descriptors: descriptors)
       awaitEndOrHangUp(process)
     } catch {
       end(process)
@@ -36,7 +44,10 @@ extension Request {
     let status = try reporting("wait for the command") { () throws(SystemError) in
       try process.wait()
     }
-    guard !call.isHungUp else { return }
+    return call.isHungUp ? nil : status
+  }
+
+  func reply(_ status: ExitStatus, of slice: ManagedSlice) throws {
     let reason = wantOfMemory(slice, status)
     switch status {
     case .exited(let code):
@@ -60,13 +71,18 @@ extension Request {
     if let workdir = parameters.workdir { try SliceSpec.validate(workdir: workdir) }
   }
 
-  private func takeStreams() throws -> [SharedFD] {
-    guard call.descriptors.count == 3 else {
+  /// What came beside the call.
+  func takeStreams(
+    _ labels: [String] = ["standard input", "standard output", "standard error"]
+  ) throws -> [SharedFD] {
+    guard call.descriptors.count == labels.count else {
       throw SliceError(
-        .usage, "exec without a terminal takes three descriptors, got \(call.descriptors.count)")
+        .usage,
+        "this call takes \(labels.count) descriptors (\(labels.joined(separator: ", "))), got \(call.descriptors.count)"
+      )
     }
     var streams: [SharedFD] = []
-    for (index, label) in ["standard input", "standard output", "standard error"].enumerated() {
+    for (index, label) in labels.enumerated() {
       let stream = try call.takeDescriptor(index, parameter: label)
       try ExecutionRequest.check(stream)
       streams.append(SharedFD(stream, label: label))

@@ -1,0 +1,81 @@
+// A packet socket that only captures, for slice-capture.
+
+#include "cnetlink_capture.h"
+#include "internal.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RETIRE_MS 50 // of a block that isn't full
+
+struct capture {
+    const char *interface;
+    const struct cnl_filter *filter;
+    size_t count;
+    int descriptor;
+};
+
+static int set(int descriptor, int level, int option, const void *value, size_t size) {
+    return setsockopt(descriptor, level, option, value, (socklen_t)size) < 0 ? -errno : 0;
+}
+
+static int prepare(int descriptor, const struct capture *capture, struct cnl_error *error) {
+    const int version = TPACKET_V3, on = 1;
+    const struct tpacket_req3 ring = {
+        .tp_block_size = CNL_CAPTURE_BLOCK_SIZE,
+        .tp_block_nr = CNL_CAPTURE_BLOCKS,
+        .tp_frame_size = TPACKET_ALIGNMENT << 7,
+        .tp_frame_nr = CNL_CAPTURE_BLOCK_SIZE / (TPACKET_ALIGNMENT << 7) * CNL_CAPTURE_BLOCKS,
+        .tp_retire_blk_tov = RETIRE_MS,
+    };
+    _Static_assert(sizeof(struct cnl_filter) == sizeof(struct sock_filter), "one instruction");
+    const struct sock_fprog program = {
+        .len = (unsigned short)capture->count, .filter = (struct sock_filter *)capture->filter};
+    int result = set(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    if (result < 0) return cnl_fail(error, -result, "attach filter", "%s", capture->interface);
+    result = set(descriptor, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof on);
+    if (result == 0) result = set(descriptor, SOL_PACKET, PACKET_VERSION, &version, sizeof version);
+    if (result == 0) result = set(descriptor, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring);
+    if (result < 0) return cnl_fail(error, -result, "make packet ring", "%s", capture->interface);
+    const struct sockaddr_ll address = {
+        .sll_family = AF_PACKET,
+        .sll_protocol = htons(ETH_P_ALL),
+        .sll_ifindex = (int)if_nametoindex(capture->interface),
+    };
+    if (address.sll_ifindex == 0)
+        return cnl_fail(error, ENODEV, "bind packet socket", "%s", capture->interface);
+    // Last: before, it receives nothing.
+    if (bind(descriptor, (const struct sockaddr *)&address, sizeof address) < 0)
+        return cnl_fail(error, errno, "bind packet socket", "%s", capture->interface);
+    return 0;
+}
+
+static int open_inside(void *argument, struct cnl_error *error) {
+    struct capture *capture = argument;
+    int descriptor = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return cnl_fail(error, errno, "open packet socket", "%s", capture->interface);
+    int result = prepare(descriptor, capture, error);
+    if (result < 0) close(descriptor);
+    else capture->descriptor = descriptor;
+    return result;
+}
+
+int cnl_capture_open(
+    int netns, const char *interface, const struct cnl_filter *filter, size_t count,
+    int *descriptor, struct cnl_error *error) {
+    int result = cnl_check_name(interface, error);
+    if (result < 0) return result;
+    if (count == 0 || count > BPF_MAXINSNS)
+        return cnl_fail(error, EINVAL, "attach filter", "%zu instructions", count);
+    struct capture capture = {
+        .interface = interface, .filter = filter, .count = count, .descriptor = -1};
+    result = cnl_run_inside(netns, open_inside, &capture, error);
+    *descriptor = capture.descriptor;
+    return result;
+}
