@@ -73,6 +73,13 @@ public struct OverlayTerms: Sendable, Hashable {
     guard subnet.contains(part) else {
       throw SliceError(.usage, "part \(part) is not in the subnet \(subnet)")
     }
+    // Slices are kept from sending to this port alone: from another one the node's own masquerading
+    // would make a slice's packet look like the node's.
+    guard privateKey != nil || port == nil || port == Self.usualPort(encrypted: false) else {
+      throw SliceError(
+        .usage, "nodes carry an overlay that is not encrypted by UDP port 4789 alone",
+        hint: "leave --port out, or give --encrypt")
+    }
     self.name = name
     self.subnet = subnet
     self.part = part

@@ -46,8 +46,8 @@ public struct OverlayPeer: Sendable, Hashable {
     }
     if port != nil, !terms.isEncrypted {
       throw SliceError(
-        .usage, "all nodes of an overlay that is not encrypted have the same port",
-        hint: "give --port to 'slicectl overlay create', on every node")
+        .usage, "nodes carry an overlay that is not encrypted by UDP port 4789 alone",
+        hint: "leave --port out")
     }
   }
 }

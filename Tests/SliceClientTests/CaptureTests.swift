@@ -116,7 +116,8 @@ import Testing
     var process = ""
     var line = [CChar](repeating: 0, count: 256)
     while let pipe, fgets(&line, Int32(line.count), pipe) != nil {
-      process += String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+      process += String(
+        decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
     try #require(!process.isEmpty)
     return process.split(separator: "\n").dropFirst().map { line in

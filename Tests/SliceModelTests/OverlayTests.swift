@@ -45,6 +45,8 @@ import Testing
     #expect(throws: SliceError.self) { try terms(identifier: 1 << 24) }
     #expect(throws: SliceError.self) { try terms(mtu: 500) }
     #expect(throws: SliceError.self) { try terms(port: 0) }
+    #expect(throws: SliceError.self) { try terms(port: 4790) }
+    #expect(throws: SliceError.self) { try terms(key: key, port: 0) }
     #expect(throws: SliceError.self) { try terms(part: "10.65.0.0/24") }
     #expect(throws: SliceError.self) { try terms(subnet: "10.64.1.0/24", part: "10.64.0.0/16") }
   }

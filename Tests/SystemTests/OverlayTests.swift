@@ -21,6 +21,8 @@ import Testing
       #expect(try node.json("overlay", "join", "other", "c")["address"].string == "10.65.0.2")
       try node.succeed("start", "b")
 
+      let shown = try node.inspect("b")["network"]["overlays"].array
+      #expect(shown?.first?["ipv4"].string == "10.64.9.9", "\(shown ?? [])")
       #expect(try node.hears("b", at: "10.64.9.9", from: "a", as: "10.64.0.2"))
       #expect(try node.hears("a", at: "10.64.0.2", from: "b", as: "10.64.9.9"))
       for outsider in ["c", "x"] {
@@ -160,6 +162,7 @@ import Testing
       }
       let pool = try create("mesh", "--subnet", "172.31.128.0/24")
       #expect(pool.fails(2, "overlaps", "172.31.128.0/17"), "\(pool)")
+      #expect(try create("mesh", "--subnet", Self.subnet, "--port", "4790").fails(2, "4789"))
       let part = try create("mesh", "--subnet", Self.subnet, "--part", "10.65.0.0/24")
       #expect(part.fails(2, "10.65.0.0/24", "not in the subnet"), "\(part)")
       #expect(HostFiles.list(node.runtime + "/overlays").isEmpty)
@@ -257,11 +260,50 @@ import Testing
       one.crashSupervisor()
       try one.startSupervisor()
       #expect(try one.ping("10.64.2.2", from: "a"))
+      let carried = try one.json("overlay", "inspect", "mesh")["carried"]["sentPackets"].integer
+      #expect(carried ?? 0 > 0)
 
       try two.succeed("overlay", "peer", "remove", "mesh", Self.address(1))
       #expect(try !one.ping("10.64.2.2", from: "a"))
+      // The same over IPv6.
+      try one.succeed("overlay", "peer", "remove", "mesh", Self.address(2))
+      try one.succeed("overlay", "peer", "add", "mesh", Self.address6(2), "--part", "10.64.2.0/24")
+      try two.succeed("overlay", "peer", "add", "mesh", Self.address6(1), "--part", "10.64.1.0/24")
+      #expect(try eventually(within: 5) { try one.ping("10.64.2.2", from: "a") })
       for node in [one, two] {
         try node.succeed("destroy", "--force", "a", "x")
+        try node.succeed("overlay", "delete", "mesh")
+      }
+    }
+  }
+
+  /// What a member sends to another node leaves by the uplink as its own.
+  @Test func bandwidthHoldsAcrossNodes() throws {
+    try withTwoNodes { one, two in
+      for (node, number, other) in [(one, 1, 2), (two, 2, 1)] {
+        try node.succeed(
+          "overlay", "create", "mesh", "--subnet", Self.subnet, "--part", "10.64.\(number).0/24")
+        try node.succeed(
+          "overlay", "peer", "add", "mesh", Self.address(other), "--part", "10.64.\(other).0/24")
+        try node.create("a")
+        try node.succeed("overlay", "join", "mesh", "a")
+      }
+      let listener = try BackgroundCommand(
+        two.slicectlCommand(["traffic", "a", "--listen", "--protocol", "tcp"]))
+      defer { listener.signal(SIGKILL) }
+      #expect(try eventually(within: 10) { try one.ping("10.64.2.2", from: "a") })
+      usleep(500_000)
+      func rate() throws -> Double {
+        let sent = try one.json(
+          "traffic", "a", "--to", "10.64.2.2", "--protocol", "tcp", "--duration", "3s")
+        return try #require(sent["receivedBitsPerSecond"].number, "\(sent)")
+      }
+      #expect(try rate() > 40e6, "the control: without a bound")
+      try one.succeed("set", "a", "net.max=8M")
+      let bounded = try rate()
+      #expect((4e6...9e6).contains(bounded), "\(bounded)")
+      for node in [one, two] {
+        try node.succeed("destroy", "--force", "a")
         try node.succeed("overlay", "delete", "mesh")
       }
     }
@@ -371,6 +413,7 @@ import Testing
   }
 
   private static func address(_ node: Int) -> String { "203.0.113.\(node)" }
+  private static func address6(_ node: Int) -> String { "2001:db8:113::\(node)" }
   /// A host beside the two nodes.
   private static let stranger = "203.0.113.66"
 
@@ -386,6 +429,8 @@ import Testing
           one ip address add \(Self.address(1))/24 dev up0
           two ip address add \(Self.address(2))/24 dev up0
           two ip address add \(Self.stranger)/24 dev up0
+          one ip address add \(Self.address6(1))/64 dev up0 nodad
+          two ip address add \(Self.address6(2))/64 dev up0 nodad
           one ip link set up0 up
           two ip link set up0 up
           one ip route add default via \(Self.address(2))

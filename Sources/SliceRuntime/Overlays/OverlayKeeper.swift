@@ -336,8 +336,9 @@ final class OverlayKeeper: Sendable {
         do throws(SliceError) {
           let network = try ready(&held)
           try adopt(record, network, living)
-          if record.privateKey != nil || !record.peers.isEmpty { try network.carry(host) }
-          for peer in record.peers { try network.set(try peer.peer()) }
+          let peers = try record.peers.map { (peer) throws(SliceError) in try peer.peer() }
+          if record.privateKey != nil || !peers.isEmpty { try network.carry(host, for: peers) }
+          for peer in peers { try network.set(peer) }
         } catch {
           held.problem = error.message
           problems.append("overlay \(name): \(error.message)")

@@ -69,6 +69,10 @@ struct SliceReports: Sendable {
         "link": addresses == nil || record.run == nil
           ? .null : .string(SliceLink.name(record.number)),
         "publish": .array(node.publishedPorts(record).map(port)),
+        "overlays": .array(
+          node.overlayAddresses(record.name).map {
+            .object(["name": .string($0.overlay), "ipv4": .string($0.address)])
+          }),
         "drops": record.run == nil ? .null : drops(node.drops(record)),
       ]),
       "raw": rawSockets(record),

@@ -183,10 +183,14 @@ public final class OverlayNetwork: Sendable {
 
   /// Makes the carrier unless it is there, and puts this supervisor's programs on it.
   ///
-  /// - Parameter host: of the host's namespace.
-  public func carry(_ host: NetworkControl) throws(SliceError) {
+  /// - Parameters:
+  ///   - host: of the host's namespace.
+  ///   - peers: that the programs are to know from their first packet on.
+  public func carry(_ host: NetworkControl, for peers: [OverlayPeer] = []) throws(SliceError) {
+    for peer in peers { try programs.set(peer, isEncrypted: terms.isEncrypted) }
     var index = Int32(try find(Self.carrierName))
     if index != 0 {
+      try programs.count(carrier: UInt32(index))
       return try control.withContext("the carrier of overlay \(terms.name)") {
         cnl_carrier_attach($0, index, programs.fromPeer, programs.toPeer, $1)
       }
@@ -217,7 +221,9 @@ public final class OverlayNetwork: Sendable {
         ? SliceError(
           .failed, error.message,
           hint:
-            "another program may have UDP port \(terms.port), or another overlay the number \(terms.identifier): 'slicectl overlay create' takes --port and --id"
+            terms.isEncrypted
+            ? "another program may have UDP port \(terms.port): 'slicectl overlay create' takes --port"
+            : "another program may have UDP port \(terms.port), or VXLAN's number \(terms.identifier): 'slicectl overlay create' takes --id"
         ) : error
     }
   }

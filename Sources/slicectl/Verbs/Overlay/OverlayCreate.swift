@@ -36,7 +36,7 @@ struct OverlayCreate: Verb {
 
   @Option(
     help: ArgumentHelp(
-      "The nodes' UDP port; for administrators. (default: 4789, with --encrypt 51820)",
+      "The nodes' UDP port, with --encrypt; for administrators. (default: 51820)",
       valueName: "port"))
   var port: UInt16?
 
