@@ -50,7 +50,7 @@ enum ChildProcess {
   static func wait(_ pid: pid_t) -> Int32 {
     var status: Int32 = 0
     while waitpid(pid, &status, 0) == -1, errno == EINTR {}
-    return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + (status & 0x7F)
+    return WaitStatus.asShell(status)
   }
 }
 

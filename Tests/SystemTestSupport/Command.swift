@@ -85,7 +85,7 @@ public final class BackgroundCommand: @unchecked Sendable {
     guard ended == nil else { return }
     var status: Int32 = 0
     guard waitpid(pid, &status, WNOHANG) == pid else { return }
-    ended = status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + (status & 0x7F)
+    ended = WaitStatus.asShell(status)
   }
 
   // MARK: - Files and processes

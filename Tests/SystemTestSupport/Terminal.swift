@@ -81,7 +81,7 @@ public final class Terminal {
       _ = read(within: 20)
     }
     while read(within: 0) {}
-    let code = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + (raw & 0x7F)
+    let code = WaitStatus.asShell(raw)
     status = code
     return code
   }
