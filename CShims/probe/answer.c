@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TIME = 20 }; // seconds that a probe may take
@@ -78,7 +79,7 @@ static void put_string(char **end, char *limit, const char *text)
     }
 }
 
-static void print(const char *name, const char *argument, const struct answer *answer)
+void probe_print(const char *name, const char *argument, const struct answer *answer)
 {
     static const char *const outcomes[] = {"held", "broken", "inapplicable", "error"};
     char line[8192], *end = line, *limit = line + sizeof line - 512;
@@ -107,13 +108,13 @@ bool probe_try(const struct probe *probe, const char *argument)
     pid_t child = fork();
     if (child < 0) {
         struct answer answer = failed("fork()");
-        print(probe->name, argument, &answer);
+        probe_print(probe->name, argument, &answer);
         return false;
     }
     if (child == 0) {
         alarm(TIME);
         struct answer answer = probe->run(argument);
-        print(probe->name, argument, &answer);
+        probe_print(probe->name, argument, &answer);
         _exit(answer.outcome == ERROR);
     }
     int status;
@@ -126,7 +127,7 @@ bool probe_try(const struct probe *probe, const char *argument)
     struct answer answer = {.outcome = late ? ERROR : HELD};
     snprintf(answer.detail, sizeof answer.detail, late ? "no answer within 20 seconds" : "ended by signal %d",
              WTERMSIG(status));
-    print(probe->name, argument, &answer);
+    probe_print(probe->name, argument, &answer);
     return !late;
 }
 
@@ -187,4 +188,11 @@ bool write_text(const char *path, const char *text)
     close(file);
     errno = error;
     return written;
+}
+
+double monotonic_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }

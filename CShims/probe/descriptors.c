@@ -50,8 +50,8 @@ static struct answer streams(const char *argument)
 // root was moved away from under it.
 static struct answer directory(const char *argument)
 {
-    mkdir("/tmp/slice-probe-root", 0700);
-    if (!strcmp(argument, "control") && chroot("/tmp/slice-probe-root") < 0)
+    // The control's /tmp is its own.
+    if (!strcmp(argument, "control") && (mkdir("/tmp/slice-probe-root", 0700) < 0 || chroot("/tmp/slice-probe-root") < 0))
         return failed("chroot(/tmp/slice-probe-root)");
     char path[PATH_MAX];
     if (syscall(SYS_getcwd, path, sizeof path) < 0)

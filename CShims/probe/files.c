@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 bool is_null_device(const struct stat *info)
@@ -70,6 +71,26 @@ static struct answer writable(const char *path)
     return answer_of_call(file, "open(%s, O_WRONLY)", path);
 }
 
+// A path that must be the kernel's own procfs, of this very process: what a launch writes below it would else go
+// to wherever the image led it (CVE-2019-19921, CVE-2025-52881).
+static struct answer genuine(const char *path)
+{
+    struct statfs info;
+    char own[300];
+    if (statfs(path, &info) < 0)
+        return answer_of(true, error_name(errno), "statfs(%s)", path);
+    if (info.f_type != 0x9FA0 /* PROC_SUPER_MAGIC */)
+        return answer_of(true, "it is no procfs", "statfs(%s)", path);
+    snprintf(own, sizeof own, "%s/%d/status", path, (int)getpid());
+    return answer_of(access(own, R_OK) < 0, "", "access(%s)", own);
+}
+
+// The argument is a name that must not be in the working directory.
+static struct answer listed(const char *name)
+{
+    return answer_of(access(name, F_OK) == 0, name, "access(%s), in the working directory", name);
+}
+
 static struct answer kernel_log(const char *argument)
 {
     (void)argument;
@@ -101,5 +122,6 @@ static struct answer release_agent(const char *argument)
 const struct probe file_probes[] = {
     {"files.masked", masked},       {"files.readable", readable},     {"files.read-only", read_only},
     {"files.writable", writable},   {"files.kernel-log", kernel_log}, {"files.release-agent", release_agent},
+    {"files.genuine", genuine},     {"files.listed", listed},
     {0},
 };

@@ -7,6 +7,18 @@
 //   slice-probe neighbour TAG            leaves what a neighbour must not find, until it is ended
 //   slice-probe print TEXT               writes it as it is: what a hostile service would
 //   slice-probe as UID PROGRAM…          executes it as a user without groups: for attacks on the supervisor
+//   slice-probe race DIRECTORY           has names of the root lead to this directory of the host and back, for ever
+//   slice-probe careless DIRECTORY       the control: what follows such names is led there
+//   slice-probe forge PID LINK IPV4 IPV6 OTHER4 OTHER6
+//                                        sends forged frames from the network namespace of PID, and looks at the host's
+//                                        end of its link for what passes; the addresses are its own and another slice's
+//   slice-probe forge bare               the control: on a pair of links of its own, where nothing stands between
+//   slice-probe sniff PID ADDRESS…       looks in the network namespace of PID for what the host sends to the addresses
+//   slice-probe spin SECONDS PROCESSES   uses what it gets of the processors, and says how much
+//   slice-probe flood ADDRESS PORT SECONDS PROCESSES
+//                                        sends as much as it can
+//   slice-probe leaving LINK SECONDS PORT PORT
+//                                        counts what of that leaves by a link, for two ports
 //
 // Each probe prints one JSON object on a line:
 //   {"probe": NAME, "argument": ARGUMENT, "outcome": "held|broken|inapplicable|error", "errno": NUMBER, "answer": its name,
@@ -17,6 +29,7 @@
 // No probe changes anything outside its own process, namespaces and slice if it should succeed: what
 // would do harm is tried with arguments that the kernel refuses for another reason after it has looked
 // at the permission.
+#include "load.h"
 #include "probe.h"
 
 #include <errno.h>
@@ -107,9 +120,25 @@ int main(int count, char **arguments)
         return execute_as(arguments[2], arguments + 3);
     if (!strcmp(verb, "print") && count == 3)
         return puts(arguments[2]) < 0;
+    if (!strcmp(verb, "race") && count == 3)
+        return run_race(arguments[2]);
+    if (!strcmp(verb, "careless") && count == 3)
+        return run_careless(arguments[2]);
+    if (!strcmp(verb, "forge") && count > 2)
+        return run_forge(arguments + 2);
+    if (!strcmp(verb, "sniff") && count > 3)
+        return run_sniff(arguments + 2);
+    if (!strcmp(verb, "spin") && count == 4)
+        return run_spin(arguments[2], arguments[3]);
+    if (!strcmp(verb, "flood") && count == 6)
+        return run_flood(arguments[2], arguments[3], arguments[4], arguments[5]);
+    if (!strcmp(verb, "leaving") && count == 6)
+        return run_leaving(arguments + 2);
     // Set-uid copies of this program say as whom they run (capability.set-uid).
     if (!strcmp(verb, "identity"))
         return printf("%d\n", (int)geteuid()) < 0;
-    fprintf(stderr, "usage: slice-probe list | run|service|bare NAME[=ARGUMENT]… | neighbour TAG | print TEXT | as UID PROGRAM…\n");
+    fprintf(stderr, "usage: slice-probe list | run|service|bare NAME[=ARGUMENT]… | neighbour TAG | print TEXT | as UID PROGRAM… |\n"
+                    "  race|careless DIRECTORY | forge bare | forge PID LINK IPV4 IPV6 OTHER4 OTHER6 | sniff PID ADDRESS… | spin SECONDS PROCESSES |\n"
+                    "  flood ADDRESS PORT SECONDS PROCESSES | leaving LINK SECONDS PORT PORT\n");
     return 2;
 }

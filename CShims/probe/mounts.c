@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -87,13 +88,22 @@ static struct answer by_handle(const char *argument)
     return answer_of(value >= 0 || error == ESTALE || error == EINVAL, error ? error_name(error) : "", "open_by_handle_at(/, inode 2)");
 }
 
-// Escapes by chroot need a directory outside the root (chroot(2)).
+// Escapes by chroot need a directory outside the root (chroot(2)). Run on the host, it leaves none there.
 static struct answer chroot_escape(const char *argument)
 {
     if (!*argument)
         return inapplicable("needs a path that only the host has");
-    mkdir("/tmp/slice-probe-root", 0700);
-    if (chroot("/tmp/slice-probe-root") < 0)
+    char root[] = "/tmp/slice-probe-root.XXXXXX";
+    int above = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (above < 0 || !mkdtemp(root))
+        return failed("a directory in /tmp");
+    bool changed = chroot(root) == 0;
+    int error = errno;
+    // Gone by name, it is the root still.
+    unlinkat(above, root + sizeof "/tmp/" - 1, AT_REMOVEDIR);
+    close(above);
+    errno = error;
+    if (!changed)
         return answer_of_call(-1, "chroot()");
     for (int i = 0; i < 64; i++)
         if (chdir("..") < 0)

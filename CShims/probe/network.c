@@ -26,6 +26,17 @@ static struct answer packet(const char *argument)
     (void)argument;
     return answer_of_call(socket(17 /* AF_PACKET */, SOCK_RAW, 0), "socket(AF_PACKET, SOCK_RAW)");
 }
+// Pages that no limit of memory counts (packet(7), PACKET_RX_RING), 1 MiB of them.
+static struct answer ring(const char *argument)
+{
+    (void)argument;
+    struct { unsigned block_size, blocks, frame_size, frames; } request = {1 << 16, 16, 2048, 512};
+    int socket_ = socket(17 /* AF_PACKET */, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (socket_ < 0)
+        return answer_of_call(-1, "socket(AF_PACKET, SOCK_RAW)");
+    return answer_of_call(setsockopt(socket_, 263 /* SOL_PACKET */, 5 /* PACKET_RX_RING */, &request, sizeof request),
+                          "setsockopt(PACKET_RX_RING, 1 MiB)");
+}
 static struct answer odd(int family, const char *name)
 {
     static const int types[] = {SOCK_SEQPACKET, SOCK_DGRAM, SOCK_STREAM, SOCK_RAW};
@@ -42,8 +53,7 @@ static struct answer bluetooth(const char *argument) { (void)argument; return od
 
 struct header { uint32_t length; uint16_t type, flags; uint32_t sequence, port; };
 
-// Sends one netlink message and reads its acknowledgement into errno.
-static long request(int protocol, void *message, size_t size)
+long netlink_request(int protocol, void *message, size_t size)
 {
     struct { struct header header; int32_t error; char rest[1024]; } answer;
     int socket_ = socket(16 /* AF_NETLINK */, SOCK_RAW | SOCK_CLOEXEC, protocol);
@@ -63,7 +73,7 @@ static struct answer address(const char *argument)
     (void)argument;
     struct { struct header header; uint8_t family, prefix, flags, scope; uint32_t index; uint16_t length, type; uint32_t value; }
         message = {{sizeof message, 20 /* RTM_NEWADDR */, 0x605, 1, 0}, 2, 32, 0, 0, 1, 8, 2, htonl(0x7F7E0001)};
-    return answer_of_call(request(0, &message, sizeof message), "netlink: address 127.126.0.1 on lo");
+    return answer_of_call(netlink_request(0, &message, sizeof message), "netlink: address 127.126.0.1 on lo");
 }
 
 // Nothing is sent there: TEST-NET-3, unreachable.
@@ -73,7 +83,7 @@ static struct answer route(const char *argument)
     struct { struct header header; uint8_t family, to, from, tos, table, protocol, scope, type; uint32_t flags;
              uint16_t length, kind; uint32_t value; }
         message = {{sizeof message, 24 /* RTM_NEWROUTE */, 0x605, 1, 0}, 2, 32, 0, 0, 254, 4, 0, 7 /* RTN_UNREACHABLE */, 0, 8, 1, htonl(0xCB0071C8)};
-    return answer_of_call(request(0, &message, sizeof message), "netlink: route to 203.0.113.200");
+    return answer_of_call(netlink_request(0, &message, sizeof message), "netlink: route to 203.0.113.200");
 }
 
 // Down, and up again at once where that was possible.
@@ -82,11 +92,11 @@ static struct answer link_down(const char *argument)
     (void)argument;
     struct { struct header header; uint8_t family, pad; uint16_t type; uint32_t index, flags, change; }
         message = {{sizeof message, 16 /* RTM_NEWLINK */, 5, 1, 0}, 0, 0, 0, 1, 0, 1 /* IFF_UP */};
-    long value = request(0, &message, sizeof message);
+    long value = netlink_request(0, &message, sizeof message);
     int error = errno;
     if (value == 0) {
         message.flags = 1;
-        request(0, &message, sizeof message);
+        netlink_request(0, &message, sizeof message);
     }
     errno = error;
     return answer_of_call(value, "netlink: lo down");
@@ -102,7 +112,7 @@ static struct answer filters(const char *argument)
                    {{sizeof(struct part) + 16, 0xA00 /* NFT_MSG_NEWTABLE */, 0x405, 2, 0}, 2, 0, 0},
                    16, 1, "slice-probe",
                    {{sizeof(struct part), 17, 1, 3, 0}, 0, 0, htons(10)}};
-    return answer_of_call(request(12 /* NETLINK_NETFILTER */, &message, sizeof message), "nftables: a new table");
+    return answer_of_call(netlink_request(12 /* NETLINK_NETFILTER */, &message, sizeof message), "nftables: a new table");
 }
 
 static struct answer sysctl_(const char *argument)
@@ -140,6 +150,7 @@ static struct answer transparent(const char *argument)
 
 const struct probe network_probes[] = {
     {"network.raw4", raw4},   {"network.raw6", raw6},       {"network.packet", packet},
+    {"network.ring", ring},
     {"network.alg", alg},     {"network.vsock", vsock},     {"network.key", key},
     {"network.xdp", xdp},     {"network.bluetooth", bluetooth}, {"network.address", address},
     {"network.route", route}, {"network.link", link_down},  {"network.filters", filters},

@@ -48,7 +48,9 @@ struct answer inapplicable(const char *why);
 // With the present errno.
 struct answer failed(const char *operation);
 
-// Runs it in a child and prints its answer as a line of JSON. Returns false when no answer was had.
+// Prints an answer as a line of JSON.
+void probe_print(const char *name, const char *argument, const struct answer *answer);
+// Runs it in a child and prints its answer. Returns false when no answer was had.
 bool probe_try(const struct probe *probe, const char *argument);
 // Tries each NAME[=ARGUMENT] of a list that ends with NULL. Returns the program's exit status.
 int run_list(char **list);
@@ -62,6 +64,10 @@ long read_text(const char *path, char *text, size_t size);
 // The same as a number; `otherwise` when there is none.
 long read_number(const char *path, long otherwise);
 bool write_text(const char *path, const char *text);
+// Sends one netlink message and reads its acknowledgement into errno; 0 or -1.
+long netlink_request(int protocol, void *message, size_t size);
+// Seconds of a clock that nobody sets.
+double monotonic_seconds(void);
 const char *error_name(int error);
 struct stat;
 // Whether it is /dev/null, whatever its name.
@@ -75,5 +81,17 @@ int run_bare(char **list);
 int run_neighbour(const char *tag);
 // The System V key of a tag.
 int tag_key(const char *tag);
+// `race DIRECTORY` and `careless DIRECTORY` (race.c).
+int run_race(const char *directory);
+int run_careless(const char *directory);
+
+// ---- packets: attacks from a network namespace, seen from the host's end of its link (packets.c)
+
+// `forge PID LINK IPV4 IPV6 OTHER4 OTHER6`, and `forge bare`: the control.
+int run_forge(char **arguments);
+// `sniff PID ADDRESS…`.
+int run_sniff(char **arguments);
+// `leaving LINK SECONDS PORT PORT`.
+int run_leaving(char **arguments);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -175,6 +176,11 @@ static struct answer memory(const char *argument)
     if (!strncmp(argument, "tmpfs", 5) && (file = open("/tmp/slice-probe-bomb", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
         return failed("open(/tmp/slice-probe-bomb)");
     bool pipes = !strncmp(argument, "pipes", 5), tables = !strncmp(argument, "tables", 6);
+    bool sockets = !strncmp(argument, "sockets", 7);
+    struct rlimit descriptors;
+    getrlimit(RLIMIT_NOFILE, &descriptors);
+    descriptors.rlim_cur = descriptors.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &descriptors);
     while (taken < 2 * limit) {
         if (file >= 0) {
             if (write(file, block, sizeof block) != sizeof block)
@@ -195,6 +201,19 @@ static struct answer memory(const char *argument)
                     continue;
                 rest = 0;
             }
+        } else if (sockets) {
+            // What has been sent and nobody reads; how much one holds is for net.core.wmem_max to say.
+            int room = 1 << 20;
+            if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+                break;
+            setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+            static ssize_t waiting;
+            ssize_t count;
+            while ((count = write(ends[1], block, 32768)) > 0)
+                waiting += count;
+            if (waiting < 1 << 20)
+                continue;
+            waiting -= 1 << 20;
         } else if (tables) {
             // A byte in each 2 MiB takes a page and a page table of its own, 8 KiB: 128 of them a MiB.
             const size_t span = 2 << 20, size = 128 * span;

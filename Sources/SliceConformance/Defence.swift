@@ -21,8 +21,11 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
   case networkNamespace = "network-namespace"
   case cgroupNamespace = "cgroup-namespace"
   case cgroupLimits = "cgroup-limits"
+  case weights
   case diskQuota = "disk-quota"
   case processLimits = "process-limits"
+  case classifier
+  case shaping
   // Of a launch.
   case closedDescriptors = "closed-descriptors"
   case untraceableInit = "untraceable-init"
@@ -59,8 +62,11 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
     case .networkNamespace: "the network namespace"
     case .cgroupNamespace: "the cgroup namespace"
     case .cgroupLimits: "limits one level above the slice's own cgroup"
+    case .weights: "weights of the slices' cgroups"
     case .diskQuota: "project quotas"
     case .processLimits: "resource limits of processes"
+    case .shaping: "a class of its own for each slice on the uplink"
+    case .classifier: "the classifier at the host's end of the link"
     case .closedDescriptors: "closing every descriptor but the streams"
     case .untraceableInit: "an unreadable, undumpable slice-init"
     case .identity: "ids and groups set from the slice's own files"
@@ -71,29 +77,6 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
     case .validation: "the supervisor's check of what is asked"
     case .messageBounds: "the supervisor's bounds on messages and connections"
     case .escaping: "escaping of what comes from slices"
-    }
-  }
-
-  /// Where to look when a case that names it fails.
-  public var advice: String {
-    switch self {
-    case .callFilter, .argumentFilter:
-      "see 'grep Seccomp /proc/PID/status' of a process of the slice: it must say 2, with 2 filters; a kernel without CONFIG_SECCOMP_FILTER can't run slices"
-    case .userNamespace, .hostOwnership, .namespaceLimits, .processNamespace, .ipcNamespace,
-      .hostnameNamespace, .networkNamespace, .cgroupNamespace:
-      "compare 'ls -l /proc/PID/ns' of a process of the slice with the host's, and run 'slicectl doctor'"
-    case .capabilities, .noNewPrivileges, .identity:
-      "see 'grep -E \"Cap|NoNewPrivs|Groups\" /proc/PID/status' of a process of the slice"
-    case .rootChange, .privateMounts, .mountAttributes, .masks, .readOnlyKernelFiles, .freshDevices:
-      "see /proc/PID/mountinfo of a process of the slice; if this kernel has a file that tells of the host and that is not in Docs/launch-order.md, report it"
-    case .cgroupLimits:
-      "run 'slicectl doctor': a controller may have been taken away from the slices' parent since"
-    case .diskQuota: "run 'slicectl doctor': quotas of the storage may have been turned off since"
-    case .processLimits: "see /proc/PID/limits of a process of the slice"
-    case .closedDescriptors, .environment, .ownTerminal, .untraceableInit:
-      "see /proc/PID/fd and the mode of slice-init, which must be 0711"
-    case .pathResolution, .authorization, .validation, .messageBounds, .escaping:
-      "this is a fault of the runtime itself: report it, and stop giving slices to people you don't trust until it is mended"
     }
   }
 }

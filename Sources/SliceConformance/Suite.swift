@@ -19,12 +19,15 @@ public struct Suite {
   ///   - slicectl: path of the client.
   ///   - probe: path of slice-probe.
   ///   - socket: where the supervisor listens.
+  ///   - adapter: the command line of another runtime's adapter, whose containers are attacked instead of slices.
+  ///   - load: whether cases may fill what the host's other users need.
   public init(
     _ cases: [ConformanceCase], slicectl: String, probe: String, socket: String,
-    interruption: Interruption
+    adapter: [String]? = nil, load: Bool = false, interruption: Interruption
   ) {
     self.cases = cases
-    tools = TestBed.Tools(slicectl: slicectl, probe: probe, socket: socket)
+    tools = TestBed.Tools(
+      slicectl: slicectl, probe: probe, socket: socket, adapter: adapter, load: load)
     self.interruption = interruption
   }
 
@@ -76,10 +79,12 @@ public struct Suite {
     do {
       switch one.check {
       case .probe(let attempt, let control): return try probes.verdict(attempt, control)
-      case .script(let body): return try body(bed)
+      case .script(let body):
+        guard bed.adapter == nil else { return .skip("it uses what slices alone have") }
+        return try body(bed)
       }
     } catch let gap as TestBed.Unenforceable {
-      return .skip("this host can't hold what the case needs: \(gap.reason)")
+      return .skip("it can't be tried here: \(gap.reason)")
     } catch {
       return .error("\(error)")
     }
@@ -93,7 +98,7 @@ extension ConformanceCase {
 /// All probes of a run, tried at once: on every way into a slice, and in their controls.
 private struct ProbeRuns {
   private let bed: TestBed
-  private var ways: [(name: String, answers: [String: ProbeAnswer])] = []
+  private var ways: [Way] = []
   private var bare: [String: ProbeAnswer] = [:]
   private var host: [String: ProbeAnswer] = [:]
   /// Why there are none.
@@ -122,11 +127,32 @@ private struct ProbeRuns {
       }
     }
     guard !attempts.isEmpty else { return }
-    let slice = try bed.attacked(attempts)
-    let list = try attempts.map(bed.text)
     // A variable that the caller has and the command must not get.
     let environment = ["\(Self.variable)=secret"]
-    ways = [
+    ways =
+      if let adapter = bed.adapter {
+        try containerWay(adapter, attempts, environment)
+      } else {
+        try sliceWays(attempts, environment)
+      }
+    if !hostAttempts.isEmpty {
+      let list = try bed.texts(hostAttempts)
+      host = ProbeAnswer.all(in: try bed.probe(["run"] + list, environment: environment).output)
+    }
+    if !bareAttempts.isEmpty {
+      let list = try bed.texts(bareAttempts)
+      let result = try bed.probe(["bare"] + list, environment: environment)
+      bare = ProbeAnswer.all(in: result.output)
+      if bare.isEmpty { bareFailure = result.complaint }
+    }
+  }
+
+  private typealias Way = (name: String, answers: [String: ProbeAnswer])
+
+  private func sliceWays(_ attempts: [Attempt], _ environment: [String]) throws -> [Way] {
+    let slice = try bed.attacked(attempts)
+    let list = try bed.texts(attempts)
+    return [
       ("the service", ProbeAnswer.all(in: try bed.slicectl(["logs", slice]).output)),
       (
         "exec",
@@ -140,16 +166,23 @@ private struct ProbeRuns {
             .output)
       ),
     ]
-    if !hostAttempts.isEmpty {
-      let list = try hostAttempts.map(bed.text)
-      host = ProbeAnswer.all(in: try bed.probe(["run"] + list, environment: environment).output)
+  }
+
+  private func containerWay(
+    _ adapter: [String], _ attempts: [Attempt], _ environment: [String]
+  ) throws -> [Way] {
+    // Some take no longer command lines: firejail has place for 128 words.
+    var rest = try bed.texts(attempts)[...]
+    var answers: [String: ProbeAnswer] = [:]
+    while !rest.isEmpty {
+      let result = try Program(environment: environment).run(
+        adapter + ["run"] + rest.prefix(100), seconds: 300, interruption: bed.interruption)
+      let found = ProbeAnswer.all(in: result.output)
+      guard !found.isEmpty else { throw SuiteError("\(adapter[0]): \(result.complaint)") }
+      answers.merge(found) { $1 }
+      rest = rest.dropFirst(100)
     }
-    if !bareAttempts.isEmpty {
-      let list = try bareAttempts.map(bed.text)
-      let result = try bed.probe(["bare"] + list, environment: environment)
-      bare = ProbeAnswer.all(in: result.output)
-      if bare.isEmpty { bareFailure = result.complaint }
-    }
+    return [("the container", answers)]
   }
 
   /// See `descriptor.environment`.

@@ -20,6 +20,11 @@ final class TestBed {
     let slicectl: String
     let probe: String
     let socket: String
+    /// The command line of another runtime's adapter (Tests/Conformance/runtimes), which takes
+    /// slice-probe's arguments behind it and runs it in a container; nil: slices are attacked.
+    let adapter: [String]?
+    /// Whether cases may fill what the host's other users need.
+    let load: Bool
   }
 
   init(tools: Tools, interruption: Interruption) throws {
@@ -38,6 +43,7 @@ final class TestBed {
   }
 
   var secret: String { directory + "/secret" }
+  var adapter: [String]? { tools.adapter }
 
   // MARK: - Running things
 
@@ -49,6 +55,11 @@ final class TestBed {
     try Program(terminal: terminal, environment: environment).run(
       [tools.slicectl, "--socket", tools.socket] + arguments, seconds: seconds,
       interruption: completes ? nil : interruption)
+  }
+
+  /// slicectl beside the suite, until it is ended.
+  func startSlicectl(_ arguments: [String]) throws -> RunningProgram {
+    try start([tools.slicectl, "--socket", tools.socket] + arguments)
   }
 
   /// The same as another user of the host.
@@ -196,7 +207,7 @@ final class TestBed {
     }
   }
 
-  /// A limit that this host doesn't hold.
+  /// What can't be tried here: a limit that this host doesn't hold, mostly.
   struct Unenforceable: Error { let reason: String }
 
   func destroy(_ slice: String) throws {
@@ -205,18 +216,31 @@ final class TestBed {
     slices.removeAll { $0 == slice }
   }
 
-  /// A program of the host that runs until the end of the suite.
-  /// - Parameter word: it is ready when it has printed this.
-  private func start(_ arguments: [String], waitingFor word: String) throws {
+  /// A program of the host that runs until the end of the suite, or until it is ended. It has said that it is ready.
+  @discardableResult
+  func start(_ arguments: [String]) throws -> RunningProgram {
     let program = try RunningProgram(arguments)
     companions.append(program)
-    try program.collect(until: Clock.now + 20, waitingFor: word, interruption)
-    guard program.text(0).contains(word) else { throw SuiteError(program.text(1)) }
+    try program.collect(until: Clock.now + 60, waitingFor: "finished", interruption)
+    guard program.text(0).contains("finished") else { throw SuiteError(program.text(1)) }
+    return program
   }
 
   private(set) lazy var hostPID = Result { () throws -> Int32 in
-    try start([tools.probe, "neighbour", "\(tag)-host"], waitingFor: "finished")
-    return companions.last?.processID ?? 0
+    try start([tools.probe, "neighbour", "\(tag)-host"]).processID
+  }
+
+  /// Of another runtime: a container beside the attacked one, that leaves traces; a process in it.
+  private(set) lazy var neighbourContainer = Result { () throws -> Int32 in
+    let command = ["neighbour", "\(tag)-neighbour"]
+    try start((adapter ?? []) + command)
+    // The runtime's own command line has these words too, with others before.
+    let found = File.list("/proc").compactMap(Int32.init).first { pid in
+      let words = File.text("/proc/\(pid)/cmdline").split(separator: "\0").map(String.init)
+      return words.count == 3 && Array(words.dropFirst()) == command
+    }
+    guard let found else { throw SuiteError("no process of the neighbour is seen") }
+    return found
   }
 
   /// A slice for commands: its service only waits.
@@ -228,6 +252,11 @@ final class TestBed {
     try waitForService(name)
     return name
   }
+
+  private(set) lazy var forgedPackets = Result { () throws -> ForgedPackets in
+    try ForgedPackets(self)
+  }
+  var packets: ForgedPackets { get throws { try forgedPackets.get() } }
 
   /// Waits until a slice's service has said that it is ready.
   func waitForService(_ name: String, seconds: Double = 90) throws {
@@ -243,50 +272,12 @@ final class TestBed {
   /// The slice that is attacked from inside; its service has tried every probe of `attempts`.
   func attacked(_ attempts: [Attempt]) throws -> String {
     if let attackedSlice { return attackedSlice }
-    let name = try slice(service: ["service"] + attempts.map(text))
+    let name = try slice(service: ["service"] + texts(attempts))
     attackedSlice = name
     try waitForService(name)
     return name
   }
-  private var attackedSlice: String?
-
-  // MARK: - Arguments of probes
-
-  /// `NAME=ARGUMENT`, as slice-probe takes it.
-  func text(_ attempt: Attempt) throws -> String {
-    "\(attempt.name)=\(try value(attempt.argument))"
-  }
-
-  private func value(_ argument: Argument) throws -> String {
-    switch argument {
-    case .none: return ""
-    case .text(let text): return text
-    case .hostFile: return secret
-    case .hostTag:
-      _ = try hostPID.get()
-      return "\(tag)-host"
-    case .neighbourTag:
-      _ = try neighbour.get()
-      return "\(tag)-neighbour"
-    case .neighbourName: return try neighbour.get()
-    case .hostPID: return "\(try hostPID.get())"
-    case .hostNamespaces:
-      return ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"]
-        .compactMap { File.link("/proc/self/ns/\($0)") }.joined(separator: ",")
-    case .slicePID: return "\(try initProcess(of: attackedSlice ?? neighbour.get()))"
-    case .sliceCgroup:
-      let pid = try initProcess(of: attackedSlice ?? neighbour.get())
-      guard let place = File.cgroup(of: pid) else { throw SuiteError("no cgroup v2 is mounted") }
-      return place
-    }
-  }
-
-  /// The number on the host of a slice's PID 1.
-  func initProcess(of slice: String) throws -> Int32 {
-    let row = try json(["list"]).array?.first { $0["name"].string == slice }
-    guard case .integer(let pid)? = row?["pid"] else { throw SuiteError("\(slice) does not run") }
-    return Int32(pid)
-  }
+  private(set) var attackedSlice: String?
 
   // MARK: - End
 
@@ -304,65 +295,8 @@ final class TestBed {
     for companion in companions { companion.end() }
     if !slices.isEmpty { attempt { try slicectl(["destroy", "--force"] + slices, seconds: 120) } }
     for image in images { attempt { try slicectl(["image", "remove", image]) } }
-    for name in File.list(directory) { unlink(directory + "/" + name) }
-    if rmdir(directory) < 0 { complaints.append("rmdir(\(directory)): errno \(errno)") }
+    // With what an attack that worked has made there.
+    if let complaint = File.removeTree(directory) { complaints.append(complaint) }
     return complaints
-  }
-}
-
-/// Small reads of the host's files.
-enum File {
-  static func bytes(_ path: String) throws(SystemError) -> [UInt8] {
-    let file = OwnedFD(adopting: try checked("open", path) { open(path, O_RDONLY | O_CLOEXEC) })
-    let number = file.rawValue
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = try retryingInterrupts("read", path) { read(number, &part, part.count) }
-      if count == 0 { return bytes }
-      bytes += part[..<count]
-    }
-  }
-
-  static var hostName: String {
-    let line = (try? bytes("/proc/sys/kernel/hostname"))?.prefix { $0 != UInt8(ascii: "\n") }
-    return String(decoding: line ?? [], as: UTF8.self)
-  }
-
-  static func link(_ path: String) -> String? {
-    var text = [UInt8](repeating: 0, count: 256)
-    let count = readlink(path, &text, text.count)
-    return count > 0 ? String(decoding: text[..<count], as: UTF8.self) : nil
-  }
-
-  static func list(_ path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names
-  }
-
-  /// The cgroup above the one in which a slice's processes are.
-  static func cgroup(of pid: Int32) -> String? {
-    let text = { (path: String) in
-      (try? bytes(path)).map { String(decoding: $0, as: UTF8.self) } ?? ""
-    }
-    var mount: Substring?
-    for line in text("/proc/self/mounts").split(separator: "\n") {
-      let fields = line.split(separator: " ")
-      if fields.count > 2, fields[2] == "cgroup2" { mount = fields[1] }
-    }
-    let lines = text("/proc/\(pid)/cgroup").split(separator: "\n")
-    guard let mount, let line = lines.first(where: { $0.hasPrefix("0::/") }) else { return nil }
-    // What PID 1 has made of its own cgroup is not of interest.
-    let parts = line.dropFirst(3).split(separator: "/")
-    guard let last = parts.lastIndex(of: "slice"), last > 0 else { return nil }
-    return mount + "/" + parts[..<last].joined(separator: "/")
   }
 }

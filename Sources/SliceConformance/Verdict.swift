@@ -47,10 +47,21 @@ public struct CaseResult: Sendable {
 }
 
 extension CaseResult {
+  /// What to do, sentence by sentence, where it did not pass.
+  public var remedy: [String] {
+    switch verdict {
+    case .pass, .skip: []
+    case .fail: conformanceCase.remedy
+    case .error:
+      [
+        "nothing is known of this case: run it again with 'slicectl conformance --only \(conformanceCase.id)'; where it stays so, run 'slicectl doctor' and see the supervisor's log"
+      ]
+    }
+  }
+
   /// What it means and what to do, for a failing case.
   var explanation: [String] {
-    let named = conformanceCase.defences.isEmpty ? conformanceCase.depth : conformanceCase.defences
-    let held = named.map(\.meaning).joined(separator: "; ")
+    let held = conformanceCase.named.map(\.meaning).joined(separator: "; ")
     return switch verdict {
     case .fail(let reason):
       [
@@ -58,9 +69,8 @@ extension CaseResult {
         "reference: \(conformanceCase.reference)",
       ]
         + (held.isEmpty ? [] : ["held by: \(held)"])
-        + (named.first.map { ["what to do: \($0.advice)"] } ?? [])
-    case .error(let reason):
-      [reason, "nothing is known of this case; run it again with --only \(conformanceCase.id)"]
+        + remedy.map { "remedy: \($0)" }
+    case .error(let reason): [reason] + remedy.map { "remedy: \($0)" }
     case .skip(let reason): [reason]
     case .pass: []
     }

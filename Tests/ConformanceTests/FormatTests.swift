@@ -37,6 +37,7 @@ import Testing
       #expect(!line.unicodeScalars.contains { $0.value < 0x20 }, "\(line)")
     }
     #expect(!inside)
+    #expect(lines.count { $0.hasPrefix("  remedy: \"") && $0.count > 20 } == 2)
   }
 
   @Test func json() throws {
@@ -45,6 +46,9 @@ import Testing
     #expect(value["skipped"] == .integer(1) && value["errors"] == .integer(1))
     #expect(value["cases"].array?.count == 5)
     #expect(value["cases"].array?[1]["reason"].string == Self.hostile)
+    // Only what did not pass needs one.
+    let remedies = value["cases"].array?.map { $0["remedy"].array?.isEmpty == false }
+    #expect(remedies == [false, true, false, true, false])
   }
 
   @Test(.requiresProgram("/usr/bin/xmllint")) func junit() throws {
@@ -70,7 +74,7 @@ import Testing
   @Test func table() {
     let text = ResultFormat.table.text(Self.results)
     #expect(text.hasSuffix("2 passed, 1 failed, 1 skipped, 1 errors\n"))
-    #expect(text.contains("what to do: ") && !text.contains("\u{1b}"))
+    #expect(text.contains("  remedy: ") && !text.contains("\u{1b}"))
   }
 
   @Test func tallies() {
@@ -97,6 +101,7 @@ import Testing
     for one in Catalogue.all {
       #expect(!one.defences.isEmpty || !one.depth.isEmpty, "\(one.id)")
       #expect(!one.reference.isEmpty && !one.statement.isEmpty, "\(one.id)")
+      #expect(!one.remedy.isEmpty && Set(one.remedy).count == one.remedy.count, "\(one.id)")
     }
     let named = Set(Catalogue.all.flatMap { $0.defences + $0.depth })
     for defence in Defence.allCases { #expect(named.contains(defence), "no case names \(defence)") }

@@ -27,6 +27,12 @@ enum CommunicationCases {
 
   private static let keys: [ConformanceCase] = [
     .probe(
+      "key.quota", "a slice uses none of the quota of keys, which is one for the host",
+      "keyrings(7), /proc/sys/kernel/keys", needs: [.callFilter]),
+    .script(
+      "key.launch", "no key is left by making slices, however many", "keyrings(7), /proc/key-users",
+      depth: [.callFilter], keysOfLaunches),
+    .probe(
       "key.add", "no key is added, so none of the host's quota is used", "keyrings(7)",
       needs: [.callFilter]),
     .probe("key.keyring", "no keyring is had", "keyctl(2)", needs: [.callFilter]),
@@ -37,4 +43,25 @@ enum CommunicationCases {
       "ipc.hostname", "another slice's hostname is not seen", "uts_namespaces(7)",
       depth: [.hostnameNamespace], .neighbourName, control: .host(.text(File.hostName))),
   ]
+
+  /// A runtime that gives each container a session keyring exhausts the host's quota with some hundred.
+  private static func keysOfLaunches(_ bed: TestBed) throws -> Verdict {
+    guard let before = File.keyCount() else {
+      throw TestBed.Unenforceable(reason: "no /proc/key-users")
+    }
+    var slices: [String] = []
+    for _ in 0..<8 {
+      slices.append(try bed.slice(settings: ["net.mode=none"]))
+    }
+    for slice in slices { _ = try bed.probe(in: slice, ["run", "key.quota"]) }
+    let after = File.keyCount() ?? 0
+    for slice in slices { try bed.destroy(slice) }
+    // Others of the host may get a key meanwhile, hardly one for each slice.
+    guard after - before < slices.count else {
+      return .fail("\(slices.count) slices have left \(after - before) keys, by /proc/key-users")
+    }
+    let control = ProbeAnswer.all(in: try bed.probe(["run", "key.quota"]).output).values.first
+    return control?.outcome == .broken
+      ? .pass : .skip("keys are not counted on this host: \(control?.text ?? "no answer")")
+  }
 }

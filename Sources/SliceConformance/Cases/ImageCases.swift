@@ -8,25 +8,28 @@ enum ImageCases {
         "image.link-\(String(name))",
         "an image with a link at /\(path) makes nothing happen on the host",
         "CVE-2021-30465, CVE-2025-31133, CVE-2025-52565, CVE-2019-19921",
-        needs: [.pathResolution], depth: [.freshDevices]
+        needs: held.contains(path) ? [] : [.pathResolution],
+        depth: held.contains(path) ? [.pathResolution, .rootChange, .freshDevices] : []
       ) { try judge($0, path) { archive, target in archive.add(path, .link(target)) } }
     }
     + files.map { path in
       .script(
         "image.file-\(path)", "an image with a file at /\(path) is refused or does no harm",
         "CVE-2023-27561",
-        needs: [.pathResolution]
+        depth: [.pathResolution, .rootChange]
       ) { try judge($0, path) { archive, _ in archive.add(path, .file([65], executable: false)) } }
     } + [
       .script(
         "image.escape", "an archive writes nothing outside of the image", "CVE-2007-4131, tar(5)",
-        needs: [.pathResolution], archiveEscapes)
+        depth: [.pathResolution, .rootChange], archiveEscapes)
     ]
 
   private static let links = [
     "proc", "sys", "dev", "tmp", "run", "dev/pts", "dev/null", "dev/console", "dev/shm",
     "var", "var/cache", "srv", "srv/a", "etc/passwd",
   ]
+  /// With these a careless launch doesn't get far enough to do harm: the link leads nowhere inside, or is covered.
+  private static let held = Set(links).subtracting(["var", "srv", "srv/a"])
   private static let files = ["proc", "sys", "dev", "tmp", "run"]
 
   private static func judge(
@@ -93,15 +96,5 @@ enum ImageCases {
       }
     }
     return .pass
-  }
-}
-
-extension File {
-  static func mountPoints() -> [String] {
-    let text = (try? bytes("/proc/self/mounts")).map { String(decoding: $0, as: UTF8.self) } ?? ""
-    return text.split(separator: "\n").compactMap { line in
-      let fields = line.split(separator: " ")
-      return fields.count > 1 ? String(fields[1]) : nil
-    }
   }
 }

@@ -68,6 +68,11 @@ enum KernelFileCases {
 
   private static let others: [ConformanceCase] = [
     .probe(
+      "files.genuine",
+      "/proc is the kernel's own procfs, so what a launch writes there went nowhere else",
+      "CVE-2019-19921, CVE-2025-52881", needs: [.rootChange], depth: [.pathResolution],
+      .text("/proc"), control: .bare(.text("/tmp"))),
+    .probe(
       "files.kernel-log", "the kernel's log can't be read", "syslog(2)",
       depth: [.callFilter, .capabilities]),
     .probe(

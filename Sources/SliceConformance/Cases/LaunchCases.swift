@@ -1,3 +1,6 @@
+import Descriptor
+import Glibc
+
 /// What a process of a slice is born with.
 enum LaunchCases {
   static let all: [ConformanceCase] = [
@@ -6,7 +9,7 @@ enum LaunchCases {
       needs: [.closedDescriptors]),
     .probe(
       "descriptor.streams", "0, 1 and 2 are streams, no directories or disks", "CVE-2024-21626",
-      needs: [.validation], control: .bare(.text("control"))),
+      depth: [.validation, .closedDescriptors], control: .bare(.text("control"))),
     .probe(
       "descriptor.directory", "the working directory is inside the root", "CVE-2024-21626",
       needs: [.rootChange], control: .bare(.text("control"))),
@@ -27,10 +30,41 @@ enum LaunchCases {
       "no process makes itself less likely to be killed for memory than it was",
       "proc_pid_oom_score_adj(5)", depth: [.userNamespace, .capabilities]),
     .script(
+      "descriptor.given", "a directory or a mere path that a caller gives as a stream is refused",
+      "CVE-2024-21626", needs: [.validation], givenStreams),
+    .script(
       "descriptor.workdir",
       "a working directory through a descriptor is refused or inside the root",
       "CVE-2024-21626", needs: [.closedDescriptors], workingDirectory),
   ]
+
+  /// slicectl hands over none, so the supervisor is asked without it.
+  private static func givenStreams(_ bed: TestBed) throws -> Verdict {
+    let slice = try bed.idle.get()
+    /// Executes with this as standard input; the exit status is slice-probe's.
+    func reply(_ path: String, _ flags: Int32) throws -> String {
+      let input = OwnedFD(adopting: try checked("open", path) { open(path, flags | O_CLOEXEC) })
+      let null = OwnedFD(
+        adopting: try checked("open", "/dev/null") { open("/dev/null", O_WRONLY | O_CLOEXEC) })
+      let call =
+        #"{"method":"org.sliceruntime.Slices.Execute","more":true,"parameters":{"name":"\#(slice)","command":["/probe","list"],"environment":[]}}"#
+      return try RawClient(bed.tools.socket).exchange(
+        call, descriptors: [input.rawValue, null.rawValue, null.rawValue])
+    }
+    let pathOnly: Int32 = 0o10000000  // O_PATH
+    for (path, flags, what) in [
+      ("/", O_RDONLY, "a directory"), (bed.directory, O_RDONLY, "a directory"),
+      (bed.secret, pathOnly, "a path alone"),
+    ] {
+      let answer = try reply(path, flags)
+      guard answer.contains("\"error\"") else {
+        return .fail("the supervisor took \(what), \(path), as a stream: \(answer.prefix(200))")
+      }
+    }
+    let control = try reply(bed.secret, O_RDONLY)
+    return control.isEmpty || control.contains("\"error\"")
+      ? .error("the control: a file is refused as well: \(control.prefix(200))") : .pass
+  }
 
   private static func workingDirectory(_ bed: TestBed) throws -> Verdict {
     let slice = try bed.idle.get()

@@ -11,6 +11,9 @@ enum NetworkCases {
       "network.packet", "no packet socket without a grant", "packet(7)",
       depth: [.argumentFilter, .capabilities]),
     .probe(
+      "network.ring", "no packet ring, whose pages no limit of memory counts, without a grant",
+      "packet(7), PACKET_RX_RING", depth: [.argumentFilter, .capabilities]),
+    .probe(
       "network.alg", "no AF_ALG socket", "crypto user interface of the kernel",
       needs: [.argumentFilter]),
     .probe("network.vsock", "no AF_VSOCK socket", "vsock(7)", needs: [.argumentFilter]),

@@ -37,6 +37,10 @@ enum ResourceCases {
       needs: [.cgroupLimits]
     ) { try memoryBomb($0, "tables") },
     .script(
+      "resource.memory-sockets", "what waits in sockets counts as well", "unix(7)",
+      needs: [.cgroupLimits]
+    ) { try memoryBomb($0, "sockets") },
+    .script(
       "resource.disk", "a slice writes no more than disk.max", "quotactl(2)", needs: [.diskQuota]
     ) { try bomb($0, settings: ["disk.max=8M"], "resource.disk=8", control: .unlimited) },
     .script(
@@ -89,7 +93,7 @@ enum ResourceCases {
     guard kills > 0 || answer?.outcome == .held else {
       return .error("no answer: \(answer?.text ?? result.complaint)")
     }
-    guard kills > 0 || kind == "pipes" else {
+    guard kills > 0 || ["pipes", "sockets"].contains(kind) else {
       return .fail("the kill is not counted as want of memory")
     }
     guard

@@ -93,14 +93,26 @@ enum SupervisorCases {
     }
     // The client refuses them; the supervisor must as well, for whoever speaks to it without one.
     for name in ["../x", "/etc", "a/b", "", "A"] {
-      let call =
-        #"{"method":"org.sliceruntime.Slices.Create","parameters":{"name":"\#(name)","spec":{"image":"minimal","environment":[],"restart":"no","settings":{},"mounts":[],"allowUnenforced":false},"start":false}}"#
-      let reply = try RawClient(bed.tools.socket).exchange(call)
-      guard reply.contains("\"error\""), !reply.contains("\"slice\":{") else {
-        return .fail("the supervisor took the name '\(name)': \(reply.prefix(200))")
+      if let taken = try taken(bed, name: name) {
+        return .fail("the supervisor took the name '\(name)': \(taken)")
       }
     }
     return .pass
+  }
+
+  /// Asks the supervisor itself for a slice, which is not started, and removes it where it was made.
+  /// - Returns: the beginning of its reply; nil: it has refused.
+  private static func taken(
+    _ bed: TestBed, name: String, settings: String = "{}"
+  ) throws -> String? {
+    let call =
+      #"{"method":"org.sliceruntime.Slices.Create","parameters":{"name":"\#(name)","spec":{"image":"minimal","environment":[],"restart":"no","settings":\#(settings),"mounts":[],"allowUnenforced":false},"start":false}}"#
+    let reply = try RawClient(bed.tools.socket).exchange(call)
+    if reply.contains("\"error\""), !reply.contains("\"slice\":{") { return nil }
+    let removal =
+      #"{"method":"org.sliceruntime.Slices.Destroy","parameters":{"name":"\#(name)","force":true}}"#
+    _ = try RawClient(bed.tools.socket).exchange(removal)
+    return String(reply.prefix(200))
   }
 
   private static func values(_ bed: TestBed) throws -> Verdict {
@@ -115,7 +127,20 @@ enum SupervisorCases {
       let made = try bed.makeSlice(image: image, settings: [setting], service: nil)
       if case .success = made { return .fail("create took --set '\(setting)'") }
     }
-    // That it does take one that can be.
+    // The client has looked at these already; the supervisor must do so itself.
+    let name = "\(bed.tag)-values"
+    for (key, value) in [
+      ("memory.max", "-1"), ("memory.max", "18446744073709551617"), ("cpu.weight", "0"),
+      ("pids.max", "0x10"), ("net.mode", "host"), ("uid", "0"),
+    ] {
+      if let taken = try taken(bed, name: name, settings: #"{"\#(key)":"\#(value)"}"#) {
+        return .fail("the supervisor took \(key)=\(value): \(taken)")
+      }
+    }
+    guard try taken(bed, name: name) != nil else {
+      return .error("the control: the supervisor takes a slice without settings neither")
+    }
+    // That the client does take one that can be.
     switch try bed.makeSlice(image: image, settings: ["cpu.weight=100"], service: nil) {
     case .success(let slice): try bed.destroy(slice)
     case .failure(let error) where error.code == .unenforceable: break
@@ -184,63 +209,5 @@ enum SupervisorCases {
     try bed.destroy(slice)
     return plain.contains("\u{1b}]")
       ? .pass : .error("the control: elsewhere than on a terminal the log is not as it was written")
-  }
-}
-
-/// A client of the supervisor's socket that keeps to no protocol.
-private final class RawClient {
-  private let descriptor: Int32
-
-  init(_ path: String) throws {
-    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    guard descriptor >= 0 else { throw SuiteError("socket: errno \(errno)") }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { place in
-      for (index, byte) in path.utf8.prefix(place.count - 1).enumerated() { place[index] = byte }
-    }
-    // Neither to send nor to receive for ever.
-    var patience = timeval(tv_sec: 5, tv_usec: 0)
-    let size = socklen_t(MemoryLayout<timeval>.size)
-    setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, size)
-    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, size)
-    let connected = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    guard connected == 0 else {
-      let code = errno
-      close(descriptor)
-      throw SuiteError("connect(\(path)): errno \(code)")
-    }
-  }
-
-  deinit { close(descriptor) }
-
-  /// - Returns: whether the other side took it all.
-  func send(_ bytes: [UInt8]) -> Bool {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes {
-        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-      }
-      guard count > 0 else { return false }
-      rest = rest.dropFirst(count)
-    }
-    return true
-  }
-
-  /// Sends one message and reads the reply, up to its end; empty when there is none.
-  func exchange(_ message: String) -> String {
-    guard send(Array(message.utf8) + [0]) else { return "" }
-    var reply: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 4096)
-    while !reply.contains(0) {
-      let count = recv(descriptor, &part, part.count, 0)
-      guard count > 0 else { break }
-      reply += part[..<count]
-    }
-    return String(decoding: reply.prefix { $0 != 0 }, as: UTF8.self)
   }
 }

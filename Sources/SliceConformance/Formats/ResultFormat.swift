@@ -38,6 +38,7 @@ enum JSONFormat {
       "reason": JSONValue(result.verdict.reason), "seconds": .number(result.seconds),
       "defences": .array(one.defences.map { .string($0.rawValue) }),
       "depth": .array(one.depth.map { .string($0.rawValue) }),
+      "remedy": .array(result.remedy.map { .string($0) }),
       "explanation": .array(
         result.verdict.isBad ? result.explanation.map { .string($0) } : []),
     ])

@@ -22,7 +22,7 @@ enum TAPFormat {
       "  ---", "  severity: \(result.verdict.word)",
       "  message: \(quoted(result.verdict.reason ?? ""))",
       "  statement: \(quoted(one.statement))", "  reference: \(quoted(one.reference))",
-      "  explanation:",
+      "  remedy: \(quoted(result.remedy.joined(separator: "; ")))", "  explanation:",
     ] + result.explanation.map { "    - \(quoted($0))" } + ["  ..."]
   }
 

@@ -34,6 +34,16 @@ struct Conformance: Verb {
   @Flag(help: "Print the cases and run none.")
   var list = false
 
+  @Flag(help: "Also what fills the host's uplink for some seconds.")
+  var load = false
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Attack containers of another runtime instead: a command line that runs slice-probe, with the arguments behind it, in one.",
+      valueName: "command"))
+  var adapter: [String] = []
+
   var operation: String { "conformance" }
 
   func perform() throws {
@@ -49,9 +59,10 @@ struct Conformance: Verb {
       throw SliceError(.failed, "\(error)")
     }
     // Before anything is made.
-    _ = try supervisor.list()
+    if adapter.isEmpty { _ = try supervisor.list() }
     let suite = Suite(
       cases, slicectl: try ownPath(), probe: try probePath(), socket: global.socket,
+      adapter: adapter.isEmpty ? nil : adapter, load: load,
       interruption: Interruption { queue.next() })
     let display = ConformanceProgress(isWanted: !global.quiet && !global.json, of: cases.count)
     defer { display.clear() }

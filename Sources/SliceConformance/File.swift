@@ -1,0 +1,103 @@
+import Descriptor
+import Glibc
+
+/// Small reads of the host's files.
+enum File {
+  static func bytes(_ path: String) throws(SystemError) -> [UInt8] {
+    let file = OwnedFD(adopting: try checked("open", path) { open(path, O_RDONLY | O_CLOEXEC) })
+    let number = file.rawValue
+    var bytes: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = try retryingInterrupts("read", path) { read(number, &part, part.count) }
+      if count == 0 { return bytes }
+      bytes += part[..<count]
+    }
+  }
+
+  static var hostName: String {
+    let line = (try? bytes("/proc/sys/kernel/hostname"))?.prefix { $0 != UInt8(ascii: "\n") }
+    return String(decoding: line ?? [], as: UTF8.self)
+  }
+
+  static func link(_ path: String) -> String? {
+    var text = [UInt8](repeating: 0, count: 256)
+    let count = readlink(path, &text, text.count)
+    return count > 0 ? String(decoding: text[..<count], as: UTF8.self) : nil
+  }
+
+  static func list(_ path: String) -> [String] {
+    guard let directory = opendir(path) else { return [] }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+  }
+
+  static func text(_ path: String) -> String {
+    (try? bytes(path)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+  }
+
+  /// Removes a directory with all that is in it, following no link.
+  /// - Returns: the first thing that did not go, and why.
+  static func removeTree(_ path: String) -> String? {
+    var complaint: String?
+    for name in list(path) {
+      let inner = path + "/" + name
+      guard unlink(inner) < 0, errno != ENOENT else { continue }
+      let problem =
+        errno == EISDIR || errno == EPERM
+        ? removeTree(inner) : "unlink(\(inner)): errno \(errno)"
+      complaint = complaint ?? problem
+    }
+    if rmdir(path) < 0, complaint == nil { complaint = "rmdir(\(path)): errno \(errno)" }
+    return complaint
+  }
+
+  /// The link that the way to the world leads by, of IPv4 (proc_net(5), route).
+  static func uplink() -> String? {
+    let rows = text("/proc/net/route").split(separator: "\n").dropFirst()
+      .map { $0.split(whereSeparator: \.isWhitespace) }
+    return rows.first { $0.count > 7 && $0[1] == "00000000" && $0[7] == "00000000" }
+      .map { String($0[0]) }
+  }
+
+  /// The keys of all users, as the kernel counts them (keyrings(7)).
+  static func keyCount() -> Int? {
+    let lines = text("/proc/key-users").split(separator: "\n")
+    let counts = lines.compactMap { line in
+      let fields = line.split(separator: " ")
+      return fields.count > 2 ? Int(fields[2].prefix { $0 != "/" }) : nil
+    }
+    return counts.isEmpty ? nil : counts.reduce(0, +)
+  }
+
+  static func mountPoints() -> [String] { mounts().map { String($0[1]) } }
+
+  private static func mounts() -> [[Substring]] {
+    text("/proc/self/mounts").split(separator: "\n").map { $0.split(separator: " ") }
+      .filter { $0.count > 2 }
+  }
+
+  /// The directory of the cgroup that a process is in; nil without cgroup v2.
+  static func cgroup(of pid: Int32) -> String? {
+    let lines = text("/proc/\(pid)/cgroup").split(separator: "\n")
+    guard let mount = mounts().last(where: { $0[2] == "cgroup2" })?[1],
+      let line = lines.first(where: { $0.hasPrefix("0::/") })
+    else { return nil }
+    return String(mount) + String(line).dropFirst(3)
+  }
+
+  /// The cgroup with a slice's limits, above the one in which its processes are.
+  static func limits(of pid: Int32) -> String? {
+    // What PID 1 has made of its own cgroup is not of interest.
+    let parts = cgroup(of: pid)?.split(separator: "/") ?? []
+    guard let last = parts.lastIndex(of: "slice"), last > 0 else { return nil }
+    return "/" + parts[..<last].joined(separator: "/")
+  }
+}

@@ -1,0 +1,77 @@
+/// What a person does about a defence that is missing: commands that show whether it is there, what they must
+/// say, and what mends it. P is the pid that `slicectl list` shows of any slice that runs.
+extension Defence {
+  public var remedy: String {
+    switch self {
+    case .callFilter, .argumentFilter:
+      "grep Seccomp /proc/P/status must say 'Seccomp: 2' and 'Seccomp_filters: 2' (a third where raw sockets are granted); if it doesn't, sliced was changed or the kernel lacks CONFIG_SECCOMP_FILTER: install both anew and restart the slices"
+    case .userNamespace:
+      "ls -l /proc/P/ns/user /proc/1/ns/user must differ, and /proc/P/uid_map must begin '0' and a number of the node's [ids]; if not, sliced was changed: install it anew and restart the slices"
+    case .hostOwnership:
+      "a namespace belongs to the slice's own user namespace, so that its root may do as it likes there: the launch must enter the user namespace last (Docs/launch-order.md); install sliced anew and restart the slices"
+    case .ipcNamespace, .hostnameNamespace, .networkNamespace, .cgroupNamespace,
+      .processNamespace:
+      "compare 'ls -l /proc/P/ns' with 'ls -l /proc/1/ns': every namespace must be another; one that is the same is missing from the launch (Docs/launch-order.md): install sliced anew and restart the slices"
+    case .namespaceLimits:
+      "nsenter -t P -U cat /proc/sys/user/max_user_namespaces must say 0; if not, something on this host writes /proc/sys/user after the launch, or sliced was changed: install it anew and restart the slices"
+    case .capabilities:
+      "grep Cap /proc/P/status: CapBnd and CapPrm must have twelve bits at most, CapInh and CapAmb none; if not, install sliced anew and restart the slices"
+    case .noNewPrivileges:
+      "grep NoNewPrivs /proc/P/status must say 1; if not, install sliced anew and restart the slices"
+    case .rootChange, .privateMounts, .mountAttributes:
+      "see /proc/P/mountinfo: no line may say 'shared:' or 'master:', every mount must be nosuid, and nodev but for /dev; what is else was mounted after the launch ('findmnt -N P' shows by what), or sliced was changed"
+    case .masks:
+      "a file of this kernel's /proc or /sys tells of the host: if its name stands in Docs/launch-order.md, a mount was removed (see /proc/P/mountinfo), and the slices must be restarted; if it doesn't, this kernel is newer than the list: report it, and until then give the slice to nobody you don't trust"
+    case .readOnlyKernelFiles:
+      "grep -E ' /(sys|proc/sys) ' /proc/P/mountinfo must say 'ro'; if not, something has mounted there since: restart the slices, and look for what runs nsenter on this host"
+    case .freshDevices:
+      "nsenter -t P -m ls -l /dev must show null, zero, full, random, urandom, tty, pts, ptmx and shm, owned by the host's root; what is more was put there from outside: find and remove it, then restart the slices"
+    case .cgroupLimits:
+      "run 'slicectl doctor' and 'slicectl shares': a limit that isn't shown isn't set, and a controller may have been taken away since ('cat /sys/fs/cgroup/*/cgroup.subtree_control'); give it back and restart the slices"
+    case .weights:
+      "see cpu.weight and io.weight in the slices' cgroups, which must be equal, and that nothing else runs in their parent; 'slicectl doctor' names the scheduler that io.weight needs"
+    case .diskQuota:
+      "run 'slicectl doctor': the storage must be mounted with prjquota ('findmnt -T /var/lib/slices'); mount it so and restart sliced"
+    case .processLimits:
+      "see 'Max core file size' in /proc/P/limits, which must be 0; if not, install sliced anew and restart the slices"
+    case .classifier:
+      "tc filter show dev LINK ingress, LINK as 'slicectl inspect' shows it, must name the program from_slice with direct-action, before any other filter; where it is missing or comes second, remove what was added and restart the slice; 'slicectl stop-all' keeps everything in meanwhile"
+    case .shaping:
+      "tc -s class show dev UPLINK must show a class for each slice, with rates by its net.weight; where the qdisc isn't sliced's, somebody else has configured the link: give it back ('tc qdisc delete dev UPLINK root') and restart sliced; set [total] net in node.toml to what the link can carry"
+    case .closedDescriptors:
+      "ls -l /proc/P/fd must show nothing that leads outside; if it does, slice-init or sliced was changed: install both anew and restart the slices"
+    case .untraceableInit:
+      "stat -c %a on slice-init in the directory of programs must say 711, owned by root: chmod 711 it, then restart the slices"
+    case .environment:
+      "see /proc/P/environ: if it has what sliced's own has, install slicectl and sliced anew"
+    case .ownTerminal:
+      "run 'slicectl exec -t NAME -- tty': it must say /dev/pts/N of the slice; if not, install slicectl and sliced anew, and enter no slice from a terminal of yours until then"
+    case .identity:
+      "compare 'slicectl exec --user U NAME -- id' with the image's /etc/passwd and /etc/group; if they differ, install slice-init anew and restart the slices"
+    case .pathResolution:
+      "sliced was led out of a slice's root: stop giving slices to people you don't trust ('slicectl stop-all'), look at what the report names on the host, and report the fault as Docs/security.md says"
+    case .authorization:
+      "one owner reaches another's slices: close the socket (chmod 600) until sliced is mended, and report the fault as Docs/security.md says; 'slicectl events' shows who did what"
+    case .validation:
+      "sliced takes what it must refuse: close the socket to owners (chmod 600), remove what the case has named, and report the fault as Docs/security.md says"
+    case .messageBounds:
+      "one client can keep others from being served: restart sliced (slices go on), find the client with 'ss -xp', and report the fault as Docs/security.md says"
+    case .escaping:
+      "what a slice prints can drive your terminal: read logs and lists through 'cat -v' until slicectl is mended, and report the fault as Docs/security.md says"
+    }
+  }
+}
+
+extension ConformanceCase {
+  /// Those that it needs, else those any one of which would hold.
+  var named: [Defence] { defences.isEmpty ? depth : defences }
+
+  /// What to do when it fails: for each defence that could be the missing one, once.
+  public var remedy: [String] {
+    var texts: [String] = []
+    for defence in defences + depth where !texts.contains(defence.remedy) {
+      texts.append(defence.remedy)
+    }
+    return texts
+  }
+}
