@@ -46,12 +46,21 @@ static __attribute__((noreturn)) void fail(const struct walk *walk, uint32_t ind
 
 // ---- paths -----------------------------------------------------------------------------------
 
+#ifdef DEBUG
+// For tests of the conformance suite (Sources/SliceModel/Mutation.swift): set before the child is made.
+int launch_follows_links;
+#endif
+
 // Opens `path` below `root` as openat2(2) with no way out and no link followed: a path in an image
 // is hostile, and everything that is a target here is a place that the runtime rules.
 static long open_inside(int root, const char *path, uint64_t flags, uint64_t mode) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
                                       RESOLVE_NO_MAGICLINKS};
+#ifdef DEBUG
+    if (launch_follows_links)
+        how.resolve = 0;
+#endif
     return raw(SYS_openat2, root, path, &how, sizeof how);
 }
 

@@ -10,6 +10,10 @@ struct child_context {
     uint32_t listener_taken; // futex(2): not 0 when a child that waits with its listener may go on
 };
 
+#ifdef DEBUG
+extern int launch_follows_links;
+#endif
+
 // Runs the plan of a `struct child_context` and executes, or reports and exits. Never returns.
 void child_main(void *context);
 

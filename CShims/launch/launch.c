@@ -134,6 +134,10 @@ static int run_with_pipe(const struct launch_plan *plan, int timeout_ms, int rep
     if (!stack)
         return errno;
     struct child_context context = {.plan = plan, .report = report[1]};
+#ifdef DEBUG
+    const char *mutation = getenv("SLICES_MUTATION");
+    launch_follows_links = mutation && strcmp(mutation, "path-resolution") == 0;
+#endif
     int pidfd = -1;
     struct clone_args arguments = {
         .flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | plan->namespaces,

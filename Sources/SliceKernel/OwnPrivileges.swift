@@ -11,7 +11,7 @@ public enum OwnPrivileges {
     keeping capabilities: CapabilitySet, filters: [SeccompProgram]
   ) throws(SliceError) {
     #if DEBUG
-      if Mutation.isActive { return }
+      if Mutation.current != nil { return }
     #endif
     try reporting("give up privileges") { () throws(SystemError) in
       let threads = try Files.list("/proc/self/task")

@@ -37,6 +37,9 @@ public struct Settings: Sendable, Hashable {
       return
     }
     // Leading zeros could make a text of any length a valid number.
+    #if DEBUG
+      if Mutation.current == .anyValue, Value(text, form: key.form) == nil { return }
+    #endif
     guard text.utf8.count <= Self.longestText, let value = Value(text, form: key.form) else {
       throw SliceError(
         .usage, "\(key.rawValue)=\(text.prefix(64).description.escapedForTerminal) is not valid",

@@ -17,6 +17,10 @@ public struct SliceName: Sendable, Hashable, Comparable {
   }
 
   public static func isValid(_ text: String) -> Bool {
+    #if DEBUG
+      // One that is no path, so that the test harms nothing.
+      if Mutation.current == .anyName, text == "A" { return true }
+    #endif
     let bytes = text.utf8
     guard let first = bytes.first, bytes.count <= maximumLength, isLetter(first) else {
       return false
@@ -42,6 +46,9 @@ extension String {
   /// The text with every control character, including C1, the Unicode direction marks and what has
   /// no width, shown as `\u{…}`: what came from a slice must not drive its reader's terminal.
   public var escapedForTerminal: String {
+    #if DEBUG
+      if Mutation.current == .plainText { return self }
+    #endif
     var result = ""
     for scalar in unicodeScalars {
       switch scalar.value {

@@ -27,7 +27,10 @@ struct Authorization: Sendable {
 
 extension Authorization.Subject {
   func maySee(_ record: SliceRecord) -> Bool {
-    isAdministrator || record.owner == caller.user
+    #if DEBUG
+      if Mutation.current == .nobodysSlices { return true }
+    #endif
+    return isAdministrator || record.owner == caller.user
   }
 
   /// Refuses the slice of somebody else.
@@ -53,6 +56,9 @@ extension Authorization.Subject {
   }
 
   func requireAdministrator() throws(SliceError) {
+    #if DEBUG
+      if Mutation.current == .everybodyAdministers { return }
+    #endif
     guard isAdministrator else {
       throw SliceError(.refused, "only administrators may do that", hint: "try it as root")
     }

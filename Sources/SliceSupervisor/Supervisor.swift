@@ -44,6 +44,14 @@ public final class Supervisor: Sendable {
       unpack: try UnpackSandbox(layout: options.layout, cgroup: node.cgroup))
     var limits = VarlinkServer.Limits()
     limits.threadStackSize = 512 << 10
+    #if DEBUG
+      switch Mutation.current {
+      case .longMessages: limits.messageSize = 1 << 30
+      case .manyConnections:
+        (limits.connectionsOfRoot, limits.receiveTime) = (limits.connections, .seconds(3600))
+      default: break
+      }
+    #endif
     server = try reporting("listen on \(options.socket)") { () throws(SystemError) in
       let server = try VarlinkServer(
         info: ServiceInfo(

@@ -52,6 +52,14 @@ struct Exec: Verb {
   func perform() throws {
     let session = CommandSession(supervisor: supervisor)
     var parameters = try parameters()
+    #if DEBUG
+      if Mutation.current == .callersVariables {
+        parameters.environment +=
+          getenv("SLICE_PROBE_SECRET").map {
+            ["SLICE_PROBE_SECRET=" + String(cString: $0)]
+          } ?? []
+      }
+    #endif
     guard terminal else {
       throw exitCode(of: try session.run(parameters, input: interactive ? .caller : .nothing))
     }

@@ -1,39 +1,8 @@
 #if DEBUG
-  import Glibc
+  import SliceModel
 
-  /// Launches slices with one defence missing, so that the tests can see whether the conformance suite notices
-  /// (Tests/ConformanceTests). It exists in debug builds alone: no program that is installed has it.
-  enum Mutation: String {
-    case noCallFilter = "call-filter"
-    case noArgumentFilter = "argument-filter"
-    case noUserNamespace = "user-namespace"
-    case ownNamespace = "host-ownership"
-    case noNamespaceLimits = "namespace-limits"
-    case allCapabilities = "capabilities"
-    case rawCapability = "raw-capability"
-    case newPrivileges = "no-new-privileges"
-    case plainMounts = "mount-attributes"
-    case noMasks = "masks"
-    case writableKernelFiles = "read-only-kernel-files"
-    case memoryDevice = "fresh-devices"
-    case sharedIPC = "ipc-namespace"
-    case sharedHostname = "hostname-namespace"
-    case sharedNetwork = "network-namespace"
-    case sharedCgroups = "cgroup-namespace"
-    case coreFiles = "process-limits"
-
-    /// What the environment asks for. A word that means nothing ends the process: a test that mutates
-    /// nothing would pass.
-    private static let current: Mutation? = getenv("SLICES_MUTATION").map { text in
-      let word = String(cString: text)
-      guard let mutation = Mutation(rawValue: word) else { fatalError("no mutation '\(word)'") }
-      return mutation
-    }
-
-    /// Whether a defence is to be missing: then what the supervisor forbids itself, and so its children, must
-    /// not stand in for it.
-    static var isActive: Bool { current != nil }
-
+  /// Launches of slices with one step missing.
+  extension Mutation {
     /// The plan as it is to be run. Only those of slices are changed, not the unpacker's.
     static func applied(to plan: LaunchPlan) -> LaunchPlan {
       let isOfSlice = plan.steps.contains {
@@ -110,6 +79,7 @@
         plan.steps.removeAll {
           if case .limit(let limit) = $0 { limit.name == "RLIMIT_CORE" } else { false }
         }
+      default: break  // no step of a launch
       }
     }
 
