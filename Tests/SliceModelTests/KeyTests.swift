@@ -69,6 +69,7 @@ import Testing
       case .processors: (["8191"], ["8192"])
       case .word(let words): (words, words.map { $0.uppercased() } + ["x" + words[0]])
       case .list where key == .netPublish: (["1:65535"], ["0:1", "1:65536"])
+      case .list where key == .rawAllow: (["icmp", "udp:1-65535,tun"], ["a", "icmp,", "udp:0"])
       case .list: (["a", "a,b"], ["a,"])
       case .ports: (["1", "65535"], ["0", "65536", "9-8", "1-2-3", "1,", "1,1", "1-5,5"])
       case .flag: (["true", "false"], ["yes", "1", "True", "on"])
