@@ -68,6 +68,12 @@ import Testing
 
   // MARK: - Plans
 
+  private func confinement(rawSockets: Bool) throws -> Confinement {
+    var settings = Settings()
+    if rawSockets { try settings.set(.rawAllow, to: "icmp") }
+    return try ConfinementCache(Confinement()).ofStart(settings).0
+  }
+
   private static let takesListener: LaunchPlan.Listening = { (_, _) throws(SliceError) in }
 
   private func descriptor(_ label: String) throws -> SharedFD {
@@ -84,7 +90,7 @@ import Testing
     return StartPlan(
       root: root, hostname: "NAME", network: try descriptor("network namespace"),
       userNamespace: try descriptor("user namespace"), cgroup: any,
-      confinement: try Confinement(), sliceInit: any,
+      confinement: try confinement(rawSockets: rawSockets), sliceInit: any,
       service: ServiceInvocation(
         command: nil, environment: [], user: nil, workdir: nil, restart: .no),
       descriptors: ServiceDescriptors(
@@ -97,7 +103,7 @@ import Testing
     let any = try descriptor("any")
     return EnterPlan(
       slice: try NamespaceSet(of: PidFD(pid: getpid())), cgroup: any,
-      confinement: try Confinement(), sliceInit: any,
+      confinement: try confinement(rawSockets: rawSockets), sliceInit: any,
       command: ServiceInvocation(
         command: nil, environment: [], user: nil, workdir: nil, restart: .no),
       streams: [any, any, any], terminal: false,
