@@ -134,7 +134,8 @@ import Testing
   @Test func whatTheHostCannotHoldIsNamed() throws {
     try HostFiles.write("cpu memory\n", to: directory["cgroup.controllers"])
     let gaps = try cgroup.unenforceable(
-      settings([.cpuWeight: "5", .pidsMax: "20", .ioReadMax: "1M", .grantNest: "true"]), device: nil)
+      settings([.cpuWeight: "5", .pidsMax: "20", .ioReadMax: "1M", .grantNest: "true"]), device: nil
+    )
     #expect(Set(gaps.map(\.key)) == [.pidsMax, .ioReadMax, .grantNest])
     #expect(gaps.first { $0.key == .pidsMax }?.missing.contains("'pids'") == true)
   }

@@ -86,7 +86,9 @@ public struct ServiceInvocation: Sendable {
     if let noting {
       arguments += ["--refusals", "\(noting.refusals)", "--listener", "\(noting.listener)"]
     }
-    if let raw { arguments += ["--raw-listener", "\(raw.listener)", "--raw-state", "\(raw.state)"] }
+    if let raw {
+      arguments += ["--raw-listener", "\(raw.listener)", "--raw-state", "\(raw.state)"]
+    }
     arguments += identityArguments
     if let command { arguments += ["--"] + command }
     return arguments

@@ -106,7 +106,8 @@ struct SliceReports: Sendable {
   }
 
   private func rawSockets(_ record: SliceRecord) -> JSONValue {
-    let items: [String] = if case .list(let items) = record.spec.settings[.rawAllow] { items } else { [] }
+    let items: [String] =
+      if case .list(let items) = record.spec.settings[.rawAllow] { items } else { [] }
     let present = record.run == nil ? nil : node.rawSockets(record)
     return .object([
       "allow": .array(items.map(JSONValue.string)),
