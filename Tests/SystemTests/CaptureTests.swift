@@ -67,6 +67,38 @@ import Testing
     }
   }
 
+  @Test(.requiresProgram("/usr/bin/tshark"), .requiresProgram("/usr/bin/capinfos"))
+  func wiresharkReadsDirectionsAndDrops() throws {
+    try withSlices { node, _, other in
+      let file = node.directory + "/a.pcapng"
+      let capture = try start(node, "a", "-w", file, "--filter", "icmp", "--snaplen", "64")
+      _ = try node.execute("a", "ping", "-c", "2", "-i", "0.2", "-s", "200", other)
+      usleep(300_000)
+      capture.signal(SIGINT)
+      #expect(capture.wait(seconds: 10).status == 0)
+      let fields = try Command.run([
+        "tshark", "-r", file, "-T", "fields", "-e", "frame.interface_name", "-e",
+        "frame.packet_flags_direction", "-e", "frame.len", "-e", "frame.cap_len", "-e",
+        "icmp.type",
+      ])
+      let lines = fields.output.split(separator: "\n").map { $0.split(separator: "\t") }
+      #expect(lines.count == 4, "\(fields)")
+      for line in lines {
+        try #require(line.count == 5, "\(fields)")
+        #expect(line[0] == "eth0" && line[2] == "242" && line[3] == "64", "\(line)")
+        // Outgoing requests, incoming answers.
+        let direction = line[4] == "8" ? "2" : "1"
+        #expect(line[1].hasSuffix(direction), "\(line)")
+      }
+      let about = try Command.run(["capinfos", "-M", file])
+      #expect(about.status == 0 && about.output.contains("pcapng"), "\(about)")
+      #expect(
+        about.output.split(separator: "\n").contains {
+          $0.hasPrefix("Number of packets:") && $0.hasSuffix(" 4")
+        }, "\(about)")
+    }
+  }
+
   @Test func linesSayWhoSentWhat() throws {
     try withSlices { node, address, other in
       let capture = try start(node, "a", "--filter", "udp and dst port 7000", "--count", "2")

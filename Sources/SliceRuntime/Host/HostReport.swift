@@ -36,7 +36,8 @@ public enum HostReport {
   public static func findings(state: String = NodeLayout().state) -> [HostFinding] {
     [kernel(), userNamespaces(), seccomp(), overlay(), storage(state), quotas(state)]
       + controlGroups(state) + [devices()].compactMap { $0 }
-      + [pressure(), ipv6(), uplink(), classifier(), bandwidth(), networkTrial()].compactMap { $0 }
+      + [pressure(), ipv6(), uplink(), classifier(), bandwidth(), networkTrial(), carriers()]
+      .compactMap { $0 }
   }
 
   // MARK: - What every slice needs
