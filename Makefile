@@ -22,6 +22,7 @@ LINT_PACKAGES := mandoc
 
 include Tests/Lab/lab.mk
 include Tests/tests.mk
+include Tests/Fuzz/fuzz.mk
 include Tests/Conformance/others.mk
 
 # Installs what is missing of the packages $(1); asks for root only then.
@@ -151,7 +152,7 @@ lint: deps
 	    -I$${file%/*}/include -ICShims/protocol $$file || exit 1; done
 	mandoc -T lint -W warning Docs/man/*.[1-8]
 	@for file in .ci/run Tests/install-packages Tests/Demo/* Tests/Conformance/run \
-	  $(filter-out %.sh,$(wildcard Tests/Conformance/runtimes/*)) Tests/Lab/{run,init,kernel}; do \
+	  $(filter-out %.sh,$(wildcard Tests/Conformance/runtimes/*)) Tests/Lab/{run,init,kernel} Tests/Fuzz/run; do \
 	  bash -n $$file || exit 1; done
 
 ## make format: formats the Swift sources

@@ -138,3 +138,14 @@ let package = Package(
   ],
   cxxLanguageStandard: .cxx17
 )
+
+// `make fuzz` alone builds this, with everything instrumented.
+if Context.environment["SLICES_FUZZ"] != nil {
+  package.targets += [
+    .target(name: "CFuzz", path: "Tests/Fuzz/driver"),
+    .executableTarget(
+      name: "text",
+      dependencies: ["CFuzz", "SliceConfiguration", "SliceInterface", "SliceModel", "Varlink"],
+      path: "Tests/Fuzz/text", swiftSettings: checked),
+  ]
+}
