@@ -10,7 +10,7 @@ FUZZ_C       := $(addprefix $(FUZZ_OUT)/,toml archive broker netlink)
 # Coverage as libFuzzer counts it, which swiftc does not ask for by itself; and the linker must keep the
 # counters, to which nothing refers.
 FUZZ_SWIFT   := SLICES_FUZZ=1 swift build -c release --scratch-path $(FUZZ_OUT)/swift --product text \
-  -Xswiftc -enable-testing -Xswiftc -sanitize=fuzzer -Xswiftc -sanitize=address \
+  -Xswiftc -enable-testing -Xswiftc -sanitize=fuzzer,address \
   -Xswiftc -Xllvm -Xswiftc -sanitizer-coverage-inline-8bit-counters=1 \
   -Xswiftc -Xllvm -Xswiftc -sanitizer-coverage-pc-table=1 \
   -Xswiftc -use-ld=lld -Xlinker -z -Xlinker nostart-stop-gc
