@@ -9,7 +9,9 @@
 
 #include "arena.h"
 
+#include <nettle/sha2.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 
 static jmp_buf refused;
@@ -23,11 +25,41 @@ int report_open(int fd) { return fd < 0 ? -1 : 0; }
 struct report_progress *report_counters(void) { return &counters; }
 void report_progress(void) {}
 void report_at(const char *entry) { (void)entry; }
-void report_result(json_t *result) { json_decref(result); }
+void report_result(json_t *result) {
+    if (getenv("FUZZ_VERBOSE"))
+        json_dumpf(result, stderr, 0);
+    json_decref(result);
+}
 void refuse(int error, const char *format, ...) {
     (void)error;
-    (void)format;
+    // For who writes an input: FUZZ_VERBOSE=1 build/fuzz/archive INPUT
+    if (getenv("FUZZ_VERBOSE")) {
+        va_list arguments;
+        va_start(arguments, format);
+        vfprintf(stderr, format, arguments);
+        va_end(arguments);
+        fputc('\n', stderr);
+    }
     longjmp(refused, 1);
+}
+
+// ---- digests (-Wl,--wrap)
+
+// A digest is the number of bytes: what lies behind the check of one is reached by whatever has the
+// right length, where no mutation would ever find a document with its SHA-256.
+void __wrap_nettle_sha256_init(struct sha256_ctx *hash) { memset(hash, 0, sizeof *hash); }
+
+void __wrap_nettle_sha256_update(struct sha256_ctx *hash, size_t length, const uint8_t *bytes) {
+    volatile uint8_t sum = 0;
+    for (size_t i = 0; i < length; i++)
+        sum += bytes[i]; // as the real one would read them
+    hash->count += length;
+}
+
+void __wrap_nettle_sha256_digest(struct sha256_ctx *hash, size_t length, uint8_t *digest) {
+    for (size_t i = 0; i < length; i++)
+        digest[length - 1 - i] = i < 8 ? (uint8_t)(hash->count >> 8 * i) : 0;
+    memset(hash, 0, sizeof *hash);
 }
 
 // ---- readers that a refusal leaves (-Wl,--wrap)
