@@ -21,15 +21,20 @@ static bool exchange(const struct pair *pair)
     return syscall(SYS_renameat2, AT_FDCWD, pair->one, AT_FDCWD, pair->other, 2 /* RENAME_EXCHANGE */) == 0;
 }
 
-static _Noreturn void exchange_for_ever(const struct pair *pairs, size_t count)
+static volatile sig_atomic_t is_over;
+static void end(int number) { (void)number, is_over = 1; }
+
+// Until SIGTERM.
+static void exchange_all(const struct pair *pairs, size_t count)
 {
-    for (;;)
+    while (!is_over)
         for (size_t i = 0; i < count; i++)
             exchange(&pairs[i]);
 }
 
 // In the root: /race, a directory; /srv, above where the suite has a mount; /etc/passwd. Each changes places with a
-// link to the same in the argument, a directory of the host. What a former run has left is used again.
+// link to the same in the argument, a directory of the host. What a former run has left is used again; SIGTERM,
+// with which a restart begins, leaves the links in place for the next start.
 int run_race(const char *directory)
 {
     static struct pair pairs[] = {
@@ -51,10 +56,17 @@ int run_race(const char *directory)
             return 1;
         }
     }
+    signal(SIGTERM, end);
     static const char ready[] = "{\"finished\":true}\n";
     if (write(1, ready, sizeof ready - 1) < 0)
         return 1;
-    exchange_for_ever(pairs, 3);
+    exchange_all(pairs, 3);
+    for (size_t i = 0; i < 3; i++) {
+        struct stat info;
+        if (lstat(pairs[i].one, &info) == 0 && !S_ISLNK(info.st_mode))
+            exchange(&pairs[i]);
+    }
+    return 0;
 }
 
 // The control: one name below `directory` changes places with a link to `directory`, and a resolver that takes
@@ -74,7 +86,7 @@ int run_careless(const char *directory)
         pid_t racer = fork();
         if (racer == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            exchange_for_ever(&pair, 1);
+            exchange_all(&pair, 1);
         }
         long tries = 0;
         bool led_out = false;

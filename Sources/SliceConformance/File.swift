@@ -43,20 +43,15 @@ enum File {
     (try? bytes(path)).map { String(decoding: $0, as: UTF8.self) } ?? ""
   }
 
-  /// Removes a directory with all that is in it, following no link.
+  /// Removes a file, or a directory with all that is in it, following no link.
   /// - Returns: the first thing that did not go, and why.
-  static func removeTree(_ path: String) -> String? {
-    var complaint: String?
+  static func remove(_ path: String) -> String? {
+    guard unlink(path) < 0, errno != ENOENT else { return nil }
+    guard errno == EISDIR || errno == EPERM else { return "unlink(\(path)): errno \(errno)" }
     for name in list(path) {
-      let inner = path + "/" + name
-      guard unlink(inner) < 0, errno != ENOENT else { continue }
-      let problem =
-        errno == EISDIR || errno == EPERM
-        ? removeTree(inner) : "unlink(\(inner)): errno \(errno)"
-      complaint = complaint ?? problem
+      if let complaint = remove(path + "/" + name) { return complaint }
     }
-    if rmdir(path) < 0, complaint == nil { complaint = "rmdir(\(path)): errno \(errno)" }
-    return complaint
+    return rmdir(path) < 0 ? "rmdir(\(path)): errno \(errno)" : nil
   }
 
   /// The link that the way to the world leads by, of IPv4 (proc_net(5), route).

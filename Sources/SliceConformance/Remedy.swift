@@ -1,7 +1,13 @@
 /// What a person does about a defence that is missing: commands that show whether it is there, what they must
-/// say, and what mends it. P is the pid that `slicectl list` shows of any slice that runs.
+/// say, and what mends it.
 extension Defence {
   public var remedy: String {
+    let text = advice
+    return text.contains("/P/") || text.contains(" P ")
+      ? text + " (P: the pid that 'slicectl inspect NAME' shows of a slice that runs)" : text
+  }
+
+  private var advice: String {
     switch self {
     case .callFilter, .argumentFilter:
       "grep Seccomp /proc/P/status must say 'Seccomp: 2' and 'Seccomp_filters: 2' (a third where raw sockets are granted); if it doesn't, sliced was changed or the kernel lacks CONFIG_SECCOMP_FILTER: install both anew and restart the slices"
@@ -19,27 +25,27 @@ extension Defence {
     case .noNewPrivileges:
       "grep NoNewPrivs /proc/P/status must say 1; if not, install sliced anew and restart the slices"
     case .rootChange, .privateMounts, .mountAttributes:
-      "see /proc/P/mountinfo: no line may say 'shared:' or 'master:', every mount must be nosuid, and nodev but for /dev; what is else was mounted after the launch ('findmnt -N P' shows by what), or sliced was changed"
+      "see /proc/P/mountinfo: no line may say 'shared:' or 'master:', every mount must be nosuid, and nodev but for /dev, /dev/pts and the masks, which are /dev/null; what is else was mounted after the launch ('findmnt -N P' shows by what), or sliced was changed"
     case .masks:
       "a file of this kernel's /proc or /sys tells of the host: if its name stands in Docs/launch-order.md, a mount was removed (see /proc/P/mountinfo), and the slices must be restarted; if it doesn't, this kernel is newer than the list: report it, and until then give the slice to nobody you don't trust"
     case .readOnlyKernelFiles:
       "grep -E ' /(sys|proc/sys) ' /proc/P/mountinfo must say 'ro'; if not, something has mounted there since: restart the slices, and look for what runs nsenter on this host"
     case .freshDevices:
-      "nsenter -t P -m ls -l /dev must show null, zero, full, random, urandom, tty, pts, ptmx and shm, owned by the host's root; what is more was put there from outside: find and remove it, then restart the slices"
+      "ls -l /proc/P/root/dev must show null, zero, full, random, urandom, tty, pts, ptmx, shm, mqueue, fd and the std streams, owned by the host's root, and nothing else; what is more was put there from outside, or sliced was changed: install it anew and restart the slices"
     case .cgroupLimits:
-      "run 'slicectl doctor' and 'slicectl shares': a limit that isn't shown isn't set, and a controller may have been taken away since ('cat /sys/fs/cgroup/*/cgroup.subtree_control'); give it back and restart the slices"
+      "run 'slicectl doctor', which names a controller that was taken away since; then compare memory.max, pids.max and cpu.max in the slice's cgroup, the directory above the one that /proc/P/cgroup names, with what 'slicectl inspect' shows: where they differ, set the limit again ('slicectl set NAME KEY=VALUE') and restart sliced"
     case .weights:
-      "see cpu.weight and io.weight in the slices' cgroups, which must be equal, and that nothing else runs in their parent; 'slicectl doctor' names the scheduler that io.weight needs"
+      "see cpu.weight in the slices' cgroups, the directory above the one that /proc/P/cgroup names: it must be what 'slicectl inspect' shows; where it isn't, set it again ('slicectl set NAME cpu.weight=N') and restart sliced"
     case .diskQuota:
       "run 'slicectl doctor': the storage must be mounted with prjquota ('findmnt -T /var/lib/slices'); mount it so and restart sliced"
     case .processLimits:
       "see 'Max core file size' in /proc/P/limits, which must be 0; if not, install sliced anew and restart the slices"
     case .classifier:
-      "tc filter show dev LINK ingress, LINK as 'slicectl inspect' shows it, must name the program from_slice with direct-action, before any other filter; where it is missing or comes second, remove what was added and restart the slice; 'slicectl stop-all' keeps everything in meanwhile"
+      "tc filter show dev LINK ingress, LINK as 'slicectl inspect' shows it, must name the program from_slice with direct-action, before any other filter; where it is missing or comes second, remove what was added and restart the slice; where it is there and lets this pass, classifier.bpf.o was changed: install it anew, restart sliced and the slices; 'slicectl stop-all' keeps everything in meanwhile"
     case .shaping:
       "tc -s class show dev UPLINK must show a class for each slice, with rates by its net.weight; where the qdisc isn't sliced's, somebody else has configured the link: give it back ('tc qdisc delete dev UPLINK root') and restart sliced; set [total] net in node.toml to what the link can carry"
     case .closedDescriptors:
-      "ls -l /proc/P/fd must show nothing that leads outside; if it does, slice-init or sliced was changed: install both anew and restart the slices"
+      "ls -l /proc/C/fd of the service, the child C of P ('pgrep -P P'), must show 0, 1 and 2 and what it has opened itself; if there is more, slice-init was changed: install it anew and restart the slices"
     case .untraceableInit:
       "stat -c %a on slice-init in the directory of programs must say 711, owned by root: chmod 711 it, then restart the slices"
     case .environment:

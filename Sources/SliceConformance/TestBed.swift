@@ -45,6 +45,25 @@ final class TestBed {
   var secret: String { directory + "/secret" }
   var adapter: [String]? { tools.adapter }
 
+  // MARK: - The host's directory
+
+  /// What is in it: attacks that lead out of a slice lead here.
+  var traces: Set<String> { Set(File.list(directory)) }
+
+  /// What an attack has done there, by what was there before; nil: nothing. It is removed, so that the next case
+  /// finds its own.
+  func escape(since before: Set<String>) -> Verdict? {
+    let new = traces.subtracting(before).sorted()
+    for name in new { _ = File.remove(directory + "/" + name) }
+    let missing = before.subtracting(traces).sorted()
+    guard new.isEmpty, missing.isEmpty else {
+      return .fail(
+        "on the host appeared \(new)" + (missing.isEmpty ? "" : " and went away \(missing)"))
+    }
+    let isMounted = File.mountPoints().contains { $0.hasPrefix(directory) }
+    return isMounted ? .fail("something was mounted on the host at \(directory)") : nil
+  }
+
   // MARK: - Running things
 
   /// - Parameter completes: it is not interrupted, because it makes something that must be removed.
@@ -296,7 +315,7 @@ final class TestBed {
     if !slices.isEmpty { attempt { try slicectl(["destroy", "--force"] + slices, seconds: 120) } }
     for image in images { attempt { try slicectl(["image", "remove", image]) } }
     // With what an attack that worked has made there.
-    if let complaint = File.removeTree(directory) { complaints.append(complaint) }
+    if let complaint = File.remove(directory) { complaints.append(complaint) }
     return complaints
   }
 }

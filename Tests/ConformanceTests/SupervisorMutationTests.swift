@@ -53,7 +53,7 @@ struct SupervisorMutationTests {
       failing: ["descriptor.environment"]),
     Row(
       Mutation("path-resolution", .pathResolution), run: ["image", "race"],
-      failing: ["image.link-srv", "image.link-srv-a", "image.link-var"]),
+      failing: ["image.link-srv", "image.link-srv-a", "image.link-var", "race.paths"]),
   ]
 
   /// Reasons for which the classifier drops are none any more (CShims/classifier/maps.h).
