@@ -85,6 +85,15 @@ static struct answer genuine(const char *path)
     return answer_of(access(own, R_OK) < 0, "", "access(%s)", own);
 }
 
+// A device that must not open, though it is there.
+static struct answer opened(const char *path)
+{
+    int file = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (file < 0 && (errno == ENXIO || errno == ENODEV))
+        return inapplicable("this kernel has no such device");
+    return answer_of_call(file, "open(%s, O_RDWR)", path);
+}
+
 // The argument is a name that must not be in the working directory.
 static struct answer listed(const char *name)
 {
@@ -122,6 +131,6 @@ static struct answer release_agent(const char *argument)
 const struct probe file_probes[] = {
     {"files.masked", masked},       {"files.readable", readable},     {"files.read-only", read_only},
     {"files.writable", writable},   {"files.kernel-log", kernel_log}, {"files.release-agent", release_agent},
-    {"files.genuine", genuine},     {"files.listed", listed},
+    {"files.genuine", genuine},     {"files.listed", listed},         {"files.opened", opened},
     {0},
 };

@@ -15,6 +15,7 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
   case masks
   case readOnlyKernelFiles = "read-only-kernel-files"
   case freshDevices = "fresh-devices"
+  case deviceProgram = "device-program"
   case processNamespace = "process-namespace"
   case ipcNamespace = "ipc-namespace"
   case hostnameNamespace = "hostname-namespace"
@@ -56,6 +57,7 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
     case .masks: "masks over files of /proc and /sys"
     case .readOnlyKernelFiles: "read-only /proc/sys and /sys"
     case .freshDevices: "a /dev of six devices that belongs to the host"
+    case .deviceProgram: "the program for devices in the slices' cgroup"
     case .processNamespace: "the PID namespace"
     case .ipcNamespace: "the IPC namespace"
     case .hostnameNamespace: "the UTS namespace"

@@ -32,6 +32,8 @@ extension Defence {
       "grep -E ' /(sys|proc/sys) ' /proc/P/mountinfo must say 'ro'; if not, something has mounted there since: restart the slices, and look for what runs nsenter on this host"
     case .freshDevices:
       "ls -l /proc/P/root/dev must show null, zero, full, random, urandom, tty, pts, ptmx, shm, mqueue, fd and the std streams, owned by the host's root, and nothing else; what is more was put there from outside, or sliced was changed: install it anew and restart the slices"
+    case .deviceProgram:
+      "bpftool cgroup tree must show a program of type cgroup_device (or 'device') on the parent of the slices' cgroups, the second directory above the one that /proc/P/cgroup names; where it is missing, 'slicectl doctor' says whether this kernel can have it (CONFIG_CGROUP_BPF): if it can, restart sliced and the slices"
     case .cgroupLimits:
       "run 'slicectl doctor', which names a controller that was taken away since; then compare memory.max, pids.max and cpu.max in the slice's cgroup, the directory above the one that /proc/P/cgroup names, with what 'slicectl inspect' shows: where they differ, set the limit again ('slicectl set NAME KEY=VALUE') and restart sliced"
     case .weights:

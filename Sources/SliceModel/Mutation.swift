@@ -32,6 +32,9 @@
     case lostWeight = "weight"
     case noQuota = "quota"
 
+    /// No program for devices hangs on the slices' cgroup.
+    case anyDevice = "device-program"
+
     // What the supervisor checks.
     case nobodysSlices = "owners"
     case everybodyAdministers = "administrators"

@@ -41,6 +41,8 @@ struct SupervisorMutationTests {
     Row(
       Mutation("connections", .messageBounds), run: ["supervisor.many-connections"],
       failing: ["supervisor.many-connections"]),
+    Row(
+      Mutation("device-program", .deviceProgram), run: ["device"], failing: ["device.open"]),
     Row(Mutation("terminals", .ownTerminal), run: ["terminal"], failing: ["terminal.foreign"]),
     Row(
       Mutation("groups", .identity, change: .sliceInit("groups.h")), run: ["identity"],
