@@ -198,16 +198,22 @@ import Testing
         done
         """
       func tried(_ place: String) throws -> [Substring] {
-        let result = try node.host.run(["sh", "-c", script, "sh", place, node.directory + "/device"])
+        let result = try node.host.run([
+          "sh", "-c", script, "sh", place, node.directory + "/device",
+        ])
         #expect(result.status == 0 || result.status == 1, "\(result)")
         return result.output.split(separator: "\n")
       }
-      let slices = [
-        "open /dev/null", "open /dev/zero", "open /dev/urandom", "make c 1 3",
-      ] as [Substring]
+      let slices =
+        [
+          "open /dev/null", "open /dev/zero", "open /dev/urandom", "make c 1 3",
+        ] as [Substring]
       let inside = node.cgroup + "/web/slice"
       #expect(try tried(inside) == slices)
-      #expect(try tried("outside") == slices[..<3] + ["open /dev/kmsg", "make c 1 3", "make c 1 11", "make b 7 0"])
+      #expect(
+        try tried("outside") == slices[..<3] + [
+          "open /dev/kmsg", "make c 1 3", "make c 1 11", "make b 7 0",
+        ])
       // The next supervisor holds them too.
       node.crashSupervisor()
       try node.startSupervisor()
