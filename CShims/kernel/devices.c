@@ -10,6 +10,7 @@
 
 #define MEMORY 1  // major of null, zero, …
 #define TERMINAL 5 // of tty and ptmx
+#define MISCELLANEOUS 10 // of net/tun, which is in the /dev of slices that were granted it
 #define PSEUDO_TERMINALS 136 // of what devpts shows; each slice has one of its own
 
 static const struct {
@@ -17,6 +18,7 @@ static const struct {
 } ALLOWED[] = {
     {MEMORY, 3}, {MEMORY, 5}, {MEMORY, 7}, {MEMORY, 8}, {MEMORY, 9}, // null zero full random urandom
     {TERMINAL, 0}, {TERMINAL, 2},                                    // tty ptmx
+    {MISCELLANEOUS, 200},                                            // net/tun
 };
 #define ALLOWED_COUNT (sizeof ALLOWED / sizeof ALLOWED[0])
 

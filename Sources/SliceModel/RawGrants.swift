@@ -9,17 +9,31 @@ public struct RawGrants: Sendable, Hashable {
   public var ethertypes: Set<UInt16> = []
   /// Packet sockets that receive every frame of the slice's own links.
   public var sniffs = false
-  public var hasTUN = false
+  /// tun0, tun1 and so on.
+  public var tunnels: [Tunnel] = []
   public var hasXDP = false
 
   /// How many ranges of ports of a protocol, and how many ethertypes, there may be
   /// (SLICE_RAW_RANGES, SLICE_RAW_ETHERTYPES of slice_raw.h).
   public static let most = 16
 
+  /// A TUN device.
+  public struct Tunnel: Sendable, Hashable {
+    /// 4 or 16 bytes; nil: without an address.
+    public var address: [UInt8]?
+    /// Of the address's network.
+    public var prefix = 0
+    /// Whether it has several queues.
+    public var hasQueues = false
+  }
+
   public init() {}
 
   public init(_ items: [String]) throws(SliceError) {
     for item in items { try add(item) }
+    guard tunnels.count <= 4 else {
+      throw SliceError(.usage, "raw.allow has \(tunnels.count) items of tun, and may have 4")
+    }
     for (word, count) in [("udp", udp.count), ("tcp", tcp.count), ("ethertype", ethertypes.count)]
     where count > Self.most {
       throw SliceError(
@@ -30,7 +44,7 @@ public struct RawGrants: Sendable, Hashable {
 
   /// What a person is told to write.
   public static let expectation =
-    "icmp, icmp6, udp:PORT[-PORT], tcp:PORT[-PORT], proto:NUMBER, ethertype:0xNUMBER, sniff, tun, xdp"
+    "icmp, icmp6, udp:PORT[-PORT], tcp:PORT[-PORT], proto:NUMBER, ethertype:0xNUMBER, sniff, tun[:ADDRESS/LENGTH][:queues], xdp"
 
   private mutating func add(_ item: String) throws(SliceError) {
     let parts = item.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
@@ -38,7 +52,7 @@ public struct RawGrants: Sendable, Hashable {
     case ("icmp", nil): ipv4.insert(Self.icmp)
     case ("icmp6", nil): ipv6.insert(Self.icmp6)
     case ("sniff", nil): sniffs = true
-    case ("tun", nil): hasTUN = true
+    case ("tun", let details): tunnels.append(try Self.tunnel(details, of: item))
     case ("xdp", nil): hasXDP = true
     case ("udp", let ports?): udp += try Self.ports(ports, of: item)
     case ("tcp", let ports?): tcp += try Self.ports(ports, of: item)
@@ -63,6 +77,29 @@ public struct RawGrants: Sendable, Hashable {
   ) throws(SliceError) -> [ClosedRange<UInt16>] {
     guard let ports = PortRanges(String(text)) else { throw invalid(item) }
     return ports.ranges
+  }
+
+  private static func tunnel(
+    _ details: Substring?, of item: String
+  ) throws(SliceError) -> Tunnel {
+    var tunnel = Tunnel()
+    guard var text = details else { return tunnel }
+    if text == "queues" || text.hasSuffix(":queues") {
+      tunnel.hasQueues = true
+      text = text.dropLast(text == "queues" ? 6 : 7)
+      if text.isEmpty { return tunnel }
+    }
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 2, let length = decimal(parts[1]) else { throw invalid(item) }
+    if let address = IPv4Address(String(parts[0])), (1...32).contains(length) {
+      tunnel.address = Array(address.mappedBytes.suffix(4))
+    } else if let address = IPv6Address(String(parts[0])), (1...128).contains(length) {
+      tunnel.address = address.bytes
+    } else {
+      throw invalid(item)
+    }
+    tunnel.prefix = length
+    return tunnel
   }
 
   /// Headers of IPv6 that hide the next one, and their kin: the classifier lets none pass, because
@@ -103,7 +140,7 @@ extension RawGrants {
   /// Whether it may ask for an address (RFC 2131, client port).
   public var asksForAddress: Bool { udp.contains { $0.contains(68) } || ipv4.contains(17) }
 
-  /// Whether something of `earlier` is missing here.
+  /// Whether something of `earlier` is missing here, of what sockets are for.
   public func takesFrom(_ earlier: RawGrants) -> Bool {
     func covers(_ ranges: [ClosedRange<UInt16>], _ others: [ClosedRange<UInt16>]) -> Bool {
       others.allSatisfy { other in
@@ -114,7 +151,7 @@ extension RawGrants {
       !(covers(udp, earlier.udp) && covers(tcp, earlier.tcp)
       && ipv4.isSuperset(of: earlier.ipv4) && ipv6.isSuperset(of: earlier.ipv6)
       && ethertypes.isSuperset(of: earlier.ethertypes) && (sniffs || !earlier.sniffs)
-      && (hasTUN || !earlier.hasTUN) && (hasXDP || !earlier.hasXDP))
+      && (hasXDP || !earlier.hasXDP))
   }
 }
 

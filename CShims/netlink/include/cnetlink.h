@@ -176,6 +176,22 @@ int cnl_classifier_attach(
     struct cnl_context *context, int index, const struct cnl_classifier *classifier,
     struct cnl_error *error);
 
+// A TUN device of a slice, in its network namespace (IFF_TUN, IFF_NO_PI), up; it stays until deleted.
+struct cnl_tun {
+    char name[CNL_NAME_SIZE];
+    uint32_t owner;     // host's user id of who may attach to it
+    bool queues;        // of several; who attaches must say so too (IFF_MULTI_QUEUE)
+    uint8_t family;     // AF_INET, AF_INET6; 0: without an address
+    uint8_t prefix;     // length
+    uint8_t address[16];
+};
+// EOPNOTSUPP: this kernel has none. EBUSY: there is such a link.
+int cnl_tun_create(
+    const struct cnl_namespace *namespace, const struct cnl_tun *tun, struct cnl_error *error);
+// Whoever is attached to it has nothing more of it. 0 if there is none.
+int cnl_tun_delete(
+    const struct cnl_namespace *namespace, const char *name, struct cnl_error *error);
+
 // Puts the program that judges packets of raw sockets on the slice's own end, `eth0` of its namespace, in
 // the direction out; one that is there is replaced. EOPNOTSUPP as above. ENODEV: no such link.
 int cnl_raw_attach(

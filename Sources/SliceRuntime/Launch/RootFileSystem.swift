@@ -13,6 +13,8 @@ struct RootFileSystem {
   let hostTrees: [(tree: SharedFD, place: String)]
   let mounts: [TemporaryMount]
   let range: IDRange
+  /// Whether the slice has TUN devices of its own.
+  var hasTunnels = false
 
   /// What masked directories show: one directory for all, where a file system for each would cost
   /// as much as the rest of the launch.
@@ -79,7 +81,7 @@ struct RootFileSystem {
         .makeDevice("dev/\($0.name)", major: 1, minor: $0.minor, mode: 0o666)
       } + [
         .makeDevice("dev/tty", major: 5, minor: 0, mode: 0o666)
-      ] + links.map { .makeSymlink("dev/\($0.0)", to: $0.1) } + [
+      ] + tunnelDevice + links.map { .makeSymlink("dev/\($0.0)", to: $0.1) } + [
         .makeDirectory("dev/pts", mode: 0o755),
         // Group 5 is tty wherever there are terminals.
         .mount(
@@ -94,6 +96,16 @@ struct RootFileSystem {
         .makeDirectory("dev/mqueue", mode: 0o755),
         .mount(FileSystem("mqueue", [], kernelAttributes), on: "dev/mqueue"),
       ]
+  }
+
+  /// As every host has it. Making a TUN device by it takes a capability that no slice has; attaching to one
+  /// that was made for it doesn't.
+  private var tunnelDevice: [LaunchStep] {
+    guard hasTunnels else { return [] }
+    return [
+      .makeDirectory("dev/net", mode: 0o755),
+      .makeDevice("dev/net/tun", major: 10, minor: 200, mode: 0o666),
+    ]
   }
 
   private var scratch: [LaunchStep] {

@@ -27,11 +27,39 @@ extension Node {
         ? try withFrozenProcesses(of: slice) { () throws(SliceError) in
           try raw.change(to: grants, ringBytes: bytes)
         } : try raw.change(to: grants, ringBytes: bytes)
-      return try notes(on: outcome, slice)
+      let tunnelNotes = try changeTunnels(
+        grants.tunnels, insteadOf: present?.tunnels ?? [], of: slice)
+      return try notes(on: outcome, slice) + tunnelNotes
     } catch {
       try environment.classifier?.grant(present, to: link)
       throw error
     }
+  }
+
+  private func changeTunnels(
+    _ new: [RawGrants.Tunnel], insteadOf old: [RawGrants.Tunnel], of slice: ManagedSlice
+  ) throws(SliceError) -> [String] {
+    guard new != old, let process = slice.process else { return [] }
+    guard Self.hasTunnelDevice(process) else {
+      return ["tun of raw.allow counts from the next start: the slice was started without"]
+    }
+    let namespace = try NetworkNamespace(of: process)
+    let owner = environment.idRange(slice.number).first
+    do throws(SliceError) {
+      try namespace.change(old, to: new, owner: owner)
+    } catch {
+      // Whichever is there now.
+      try? namespace.change(new, to: [], owner: owner)
+      try? namespace.change([], to: old, owner: owner)
+      throw error
+    }
+    return []
+  }
+
+  /// Whether the slice's own /dev has what one attaches to TUN devices by.
+  private static func hasTunnelDevice(_ process: PidFD) -> Bool {
+    guard let root = try? RootedPath(root: "/proc/\(process.pid)/root") else { return false }
+    return (try? root.open("dev/net/tun", kernel_path_only)) != nil
   }
 
   private func notes(

@@ -20,10 +20,9 @@ extension SliceEnvironment {
         .unenforceable, "this host cannot enforce raw.allow (\(classifierGap))",
         hint: "'slicectl doctor' names the remedy")
     }
-    guard !grants.hasTUN, !grants.hasXDP else {
+    guard !grants.hasXDP else {
       throw SliceError(
-        .unenforceable, "this version does not offer \(grants.hasTUN ? "tun" : "xdp") of raw.allow",
-        hint: "leave it out")
+        .unenforceable, "this version does not offer xdp of raw.allow", hint: "leave it out")
     }
   }
 
@@ -37,6 +36,8 @@ extension SliceEnvironment {
     let name = try SliceName(record.name)
     let state = try raw.judge(namespaces.network)
     descriptors.rawState = state
+    // They go with the namespace.
+    try namespaces.network.make(grants.tunnels, owner: idRange(record.number).first)
     undo.add("raw sockets") { raw.end(name) }
     let (place, group) = (layout.slice(name), cgroup.slice(name))
     let bytes = Self.ringBytes(record.spec.settings)

@@ -400,7 +400,8 @@ struct SliceEnvironment: Sendable {
     return RootFileSystem(
       stage: layout.stage, image: image, upper: place.upper, work: place.work,
       hostTrees: record.image.usesHostPrograms ? try hostTrees() : [],
-      mounts: record.spec.mounts, range: identity.range)
+      mounts: record.spec.mounts, range: identity.range,
+      hasTunnels: try record.spec.settings.rawGrants()?.tunnels.isEmpty == false)
   }
 
   /// The host's programs, with owners as they are: to the slice they belong to nobody, and it reads
