@@ -73,11 +73,32 @@ import Testing
       // Taken over, not built anew: what was dropped before isn't known any more, the link is.
       #expect(members?.first?["carried"]["sentPackets"].integer ?? 0 >= 2)
 
-      // As a crash leaves it between record and namespace: neither alone stays.
+      // As crashes leave it: a file without a namespace, and a record whose namespace is not there, with
+      // slices that run.
       node.stopSupervisor()
-      try HostFiles.write("", to: node.runtime + "/overlays/orphan")
+      let place = node.runtime + "/overlays/"
+      try HostFiles.write("", to: place + "orphan")
+      let gone = try node.host.run(["sh", "-c", "umount '\(place)mesh' && rm '\(place)mesh'"])
+      try #require(gone.status == 0, "\(gone)")
       try node.startSupervisor()
-      #expect(!HostFiles.exists(node.runtime + "/overlays/orphan"))
+      #expect(!HostFiles.exists(place + "orphan"))
+      #expect(try node.hears("b", at: "10.64.0.3", from: "a", as: "10.64.0.2"))
+      // A member that was destroyed while nobody looked is none any more.
+      node.stopSupervisor()
+      let record = node.state + "/overlays/mesh.json"
+      try HostFiles.write(
+        HostFiles.text(record).replacing("\"a\"", with: "\"gone\""), to: record)
+      try node.startSupervisor()
+      let left = try node.json("overlay", "inspect", "mesh")["members"].array
+      #expect(left?.compactMap { $0["slice"].string } == ["b"], "\(left ?? [])")
+      #expect(try !node.hears("b", at: "10.64.0.3", from: "a", as: nil, within: 1.5))
+      // A record that can't be read stops the start: guessing would delete an overlay.
+      node.stopSupervisor()
+      let text = HostFiles.text(record)
+      try HostFiles.write("{", to: record)
+      #expect(throws: HarnessError.self) { try node.startSupervisor() }
+      try HostFiles.write(text, to: record)
+      try node.startSupervisor()
       try node.succeed("destroy", "--force", "a", "b")
       try node.succeed("overlay", "delete", "mesh")
     }

@@ -167,7 +167,7 @@ import Testing
     for verb in [
       "create", "enter", "exec", "start", "stop", "restart", "kill", "pause", "resume", "destroy",
       "set", "list", "inspect", "logs", "events", "wait", "shares", "top", "metrics", "image",
-      "doctor", "stop-all",
+      "doctor", "stop-all", "overlay", "capture", "traffic",
     ] {
       #expect(help.output.contains(verb), "\(verb)")
       #expect(try Command.run([slicectl, verb, "--help"]).status == 0, "\(verb)")
