@@ -3,7 +3,7 @@ import SliceModel
 import SystemTestSupport
 import Testing
 
-/// Networks of slices' own: who reaches whom, on one node and two, and what keeps the others out.
+/// Networks of slices' own on one node: who reaches whom, and what keeps the others out.
 @Suite(.serialized, .requiresSlices) struct OverlayTests {
   private static let subnet = "10.64.0.0/16"
 
@@ -245,249 +245,30 @@ import Testing
       try node.succeed("overlay", "delete", "mesh")
     }
   }
-
-  // MARK: - Two nodes
-
-  @Test func nodesCarryItBetweenThem() throws {
-    try withTwoNodes { one, two in
-      for (node, part) in [(one, "10.64.1.0/24"), (two, "10.64.2.0/24")] {
-        try node.succeed("overlay", "create", "mesh", "--subnet", Self.subnet, "--part", part)
-        try node.create("a")
-        try node.create("x")
-        try node.succeed("overlay", "join", "mesh", "a")
-      }
-      // Not before both know each other.
-      #expect(try !one.ping("10.64.2.2", from: "a"))
-      try one.succeed("overlay", "peer", "add", "mesh", Self.address(2), "--part", "10.64.2.0/24")
-      #expect(try !one.ping("10.64.2.2", from: "a"))
-      try two.succeed("overlay", "peer", "add", "mesh", Self.address(1), "--part", "10.64.1.0/24")
-      #expect(try one.ping("10.64.2.2", from: "a"))
-      #expect(try two.ping("10.64.1.2", from: "a"))
-      #expect(try one.ping("10.64.2.1", from: "a"), "the other node's end")
-      #expect(try !one.ping("10.64.2.2", from: "x"), "no member")
-
-      // Large packets, in both directions, whole.
-      let listener = try two.listen(in: "a", at: "10.64.2.2")
-      defer { listener.signal(SIGKILL) }
-      let sent = try one.send(String(repeating: "z", count: 1400), from: "a", to: "10.64.2.2")
-      #expect(sent.status == 0, "\(sent)")
-      #expect(
-        eventually(within: 5) {
-          listener.output.contains("10.64.1.2 " + String(repeating: "z", count: 1400))
-        })
-
-      try outsidersAreKeptOut(one, two)
-      // The supervisor's crash and return changes nothing.
-      one.crashSupervisor()
-      try one.startSupervisor()
-      #expect(try one.ping("10.64.2.2", from: "a"))
-      let carried = try one.json("overlay", "inspect", "mesh")["carried"]["sentPackets"].integer
-      #expect(carried ?? 0 > 0)
-
-      try two.succeed("overlay", "peer", "remove", "mesh", Self.address(1))
-      #expect(try !one.ping("10.64.2.2", from: "a"))
-      // The same over IPv6.
-      try one.succeed("overlay", "peer", "remove", "mesh", Self.address(2))
-      try one.succeed("overlay", "peer", "add", "mesh", Self.address6(2), "--part", "10.64.2.0/24")
-      try two.succeed("overlay", "peer", "add", "mesh", Self.address6(1), "--part", "10.64.1.0/24")
-      #expect(try eventually(within: 5) { try one.ping("10.64.2.2", from: "a") })
-      for node in [one, two] {
-        try node.succeed("destroy", "--force", "a", "x")
-        try node.succeed("overlay", "delete", "mesh")
-      }
-    }
-  }
-
-  /// What a member sends to another node leaves by the uplink as its own.
-  @Test func bandwidthHoldsAcrossNodes() throws {
-    try withTwoNodes { one, two in
-      for (node, number, other) in [(one, 1, 2), (two, 2, 1)] {
-        try node.succeed(
-          "overlay", "create", "mesh", "--subnet", Self.subnet, "--part", "10.64.\(number).0/24")
-        try node.succeed(
-          "overlay", "peer", "add", "mesh", Self.address(other), "--part", "10.64.\(other).0/24")
-        try node.create("a")
-        try node.succeed("overlay", "join", "mesh", "a")
-      }
-      let listener = try BackgroundCommand(
-        two.slicectlCommand(["traffic", "a", "--listen", "--protocol", "tcp"]))
-      defer { listener.signal(SIGKILL) }
-      #expect(try eventually(within: 10) { try one.ping("10.64.2.2", from: "a") })
-      usleep(500_000)
-      func rate() throws -> Double {
-        let sent = try one.json(
-          "traffic", "a", "--to", "10.64.2.2", "--protocol", "tcp", "--duration", "3s")
-        return try #require(sent["receivedBitsPerSecond"].number, "\(sent)")
-      }
-      #expect(try rate() > 40e6, "the control: without a bound")
-      try one.succeed("set", "a", "net.max=8M")
-      let bounded = try rate()
-      #expect((4e6...9e6).contains(bounded), "\(bounded)")
-      for node in [one, two] {
-        try node.succeed("destroy", "--force", "a")
-        try node.succeed("overlay", "delete", "mesh")
-      }
-    }
-  }
-
-  /// VXLAN to node one that claims to be from a member of node two.
-  private func outsidersAreKeptOut(_ one: TestNode, _ two: TestNode) throws {
-    let identifier = try #require(try one.json("overlay", "inspect", "mesh")["id"].integer)
-    let listener = try one.listen(in: "a", at: "10.64.1.2")
-    defer { listener.signal(SIGKILL) }
-    func script(_ text: String, inner: String) -> [String] {
-      [
-        "python3", "-c",
-        """
-        import socket, struct, sys
-        def sum16(b):
-            s = sum(struct.unpack('!%dH' % (len(b) // 2), b))
-            s = (s >> 16) + (s & 0xffff)
-            return ~(s + (s >> 16)) & 0xffff
-        data = sys.argv[1].encode()
-        udp = struct.pack('!4H', 40000, 7000, 8 + len(data), 0) + data
-        head = struct.pack('!2B3H2BH', 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0) \\
-            + socket.inet_aton(sys.argv[2]) + socket.inet_aton('10.64.1.2')
-        head = head[:10] + struct.pack('!H', sum16(head)) + head[12:]
-        frame = bytes.fromhex('02736f00000202736f0000010800') + head + udp
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        if sys.argv[3]: s.bind((sys.argv[3], 0))
-        s.sendto(struct.pack('!II', 0x08000000, \(Int(identifier)) << 8) + frame, ('\(Self.address(1))', 4789))
-        """, text, inner,
-      ]
-    }
-    func send(_ text: String, inner: String, outer: String) throws {
-      let result = try two.host.run(script(text, inner: inner) + [outer])
-      try #require(result.status == 0, "\(result)")
-    }
-    // As the peer's kernel would: the packet is right, so what is dropped below is dropped for its sender.
-    try send("peer", inner: "10.64.2.2", outer: Self.address(2))
-    #expect(eventually(within: 5) { listener.output.contains("10.64.2.2 peer") })
-    try send("stranger", inner: "10.64.2.2", outer: Self.stranger)
-    try send("not-its-part", inner: "10.64.7.7", outer: Self.address(2))
-    try send("as-local", inner: "10.64.1.9", outer: Self.address(2))
-    // A slice whose packets the node masquerades would come from the peer's address.
-    let pid = try two.pid("x")
-    let slice = try two.host.run(
-      ["nsenter", "-t", pid, "-n"] + script("masqueraded", inner: "10.64.2.2") + [""])
-    #expect(slice.status == 0, "\(slice)")
-    let drops = try two.json("inspect", "x")["network"]["drops"]["sent"]["protocol"]["packets"]
-    #expect(drops.integer == 1)
-    try send("end", inner: "10.64.2.2", outer: Self.address(2))
-    #expect(eventually(within: 5) { listener.output.contains("10.64.2.2 end") })
-    #expect(listener.output == "ready\n10.64.2.2 peer\n10.64.2.2 end\n", "\(listener.output)")
-    let overlay = try one.json("overlay", "inspect", "mesh")
-    #expect(overlay["dropped"]["peer"].integer == 1, "\(overlay)")
-    #expect(overlay["dropped"]["source"].integer == 2, "\(overlay)")
-  }
-
-  @Test func encryptionNeedsWireGuard() throws {
-    try withTwoNodes { one, two in
-      let first = try one.slicectl(
-        "overlay", "create", "mesh", "--subnet", Self.subnet, "--part", "10.64.1.0/24",
-        "--encrypt")
-      let hasWireGuard =
-        try one.host.run(["ip", "link", "add", "trial", "type", "wireguard"]).status == 0
-      _ = try one.host.run(["ip", "link", "delete", "trial"])
-      guard hasWireGuard else {
-        // The lab's kernel has it.
-        #expect(first.fails(5, "WireGuard"), "\(first)")
-        #expect(try one.json("overlay", "list").array?.isEmpty == true)
-        return
-      }
-      try #require(first.status == 0, "\(first)")
-      try two.succeed(
-        "overlay", "create", "mesh", "--subnet", Self.subnet, "--part", "10.64.2.0/24",
-        "--encrypt")
-      func key(_ node: TestNode) throws -> String {
-        try #require(try node.json("overlay", "inspect", "mesh")["publicKey"].string)
-      }
-      let bare = try one.slicectl(
-        "overlay", "peer", "add", "mesh", Self.address(2), "--part", "10.64.2.0/24")
-      #expect(bare.fails(2, "key"), "\(bare)")
-      for (node, number, other) in [(one, 2, two), (two, 1, one)] {
-        try node.succeed(
-          "overlay", "peer", "add", "mesh", Self.address(number), "--part",
-          "10.64.\(number).0/24", "--key", try key(other))
-        try node.create("a")
-        try node.succeed("overlay", "join", "mesh", "a")
-      }
-      let capture = try two.host.start([
-        "tcpdump", "-n", "-i", "up0", "-l", "--immediate-mode", "udp",
-      ])
-      #expect(eventually(within: 5) { capture.errors.contains("listening") })
-      #expect(try one.ping("10.64.2.2", from: "a"))
-      #expect(try two.ping("10.64.1.2", from: "a"))
-      // It is what passes between the nodes, and shows no address of the overlay.
-      #expect(eventually(within: 5) { capture.output.contains("51820") })
-      capture.signal(SIGTERM)
-      _ = capture.wait(seconds: 5)
-      #expect(!capture.output.contains("10.64."), "\(capture.output)")
-      one.crashSupervisor()
-      try one.startSupervisor()
-      #expect(try one.ping("10.64.2.2", from: "a"))
-      for node in [one, two] {
-        try node.succeed("destroy", "--force", "a")
-        try node.succeed("overlay", "delete", "mesh")
-      }
-    }
-  }
-
-  private static func address(_ node: Int) -> String { "203.0.113.\(node)" }
-  private static func address6(_ node: Int) -> String { "2001:db8:113::\(node)" }
-  /// A host beside the two nodes.
-  private static let stranger = "203.0.113.66"
-
-  private func withTwoNodes(_ body: (TestNode, TestNode) throws -> Void) throws {
-    try withNode { one in
-      try withNode { two in
-        let made = try Command.run([
-          "sh", "-ec",
-          """
-          one() { nsenter -t \(one.host.initProcess) -n "$@"; }
-          two() { nsenter -t \(two.host.initProcess) -n "$@"; }
-          one ip link add up0 type veth peer name up0 netns \(two.host.initProcess)
-          one ip address add \(Self.address(1))/24 dev up0
-          two ip address add \(Self.address(2))/24 dev up0
-          two ip address add \(Self.stranger)/24 dev up0
-          one ip address add \(Self.address6(1))/64 dev up0 nodad
-          two ip address add \(Self.address6(2))/64 dev up0 nodad
-          one ip link set up0 up
-          two ip link set up0 up
-          one ip route add default via \(Self.address(2))
-          two ip route add default via \(Self.address(1))
-          """,
-        ])
-        try #require(made.status == 0, "\(made)")
-        defer { _ = try? one.host.run(["ip", "link", "delete", "up0"]) }
-        try body(one, two)
-      }
-    }
-  }
 }
 
 extension TestNode {
   /// Of a slice's first process, in the private host.
-  fileprivate func pid(_ slice: String) throws -> String {
+  func pid(_ slice: String) throws -> String {
     "\(Int(try #require(try inspect(slice)["pid"].integer)))"
   }
 
   /// A process of some slice, while no supervisor tells.
-  fileprivate func pidBelow(_ command: String) -> pid_t? {
+  func pidBelow(_ command: String) -> pid_t? {
     ProcessTable.pids(proc: host.proc).first { pid in
       HostFiles.text("\(host.proc)/\(pid)/comm") == "\(command)\n"
         && HostFiles.text("\(host.proc)/\(pid)/cmdline").contains("100000")
     }
   }
 
-  fileprivate func ping(_ address: String, from slice: String) throws -> Bool {
+  func ping(_ address: String, from slice: String) throws -> Bool {
     try host.run([
       "nsenter", "-t", try pid(slice), "-n", "ping", "-n", "-c", "1", "-W", "1", address,
     ]).status == 0
   }
 
   /// A program that prints who sends what to UDP port 7000 of a slice.
-  fileprivate func listen(in slice: String, at address: String) throws -> BackgroundCommand {
+  func listen(in slice: String, at address: String) throws -> BackgroundCommand {
     let command = try host.start([
       "nsenter", "-t", try pid(slice), "-n", "python3", "-uc",
       """
@@ -504,7 +285,7 @@ extension TestNode {
     return command
   }
 
-  fileprivate func send(
+  func send(
     _ text: String, from slice: String, to address: String
   ) throws -> CommandResult {
     try host.run([
@@ -517,7 +298,7 @@ extension TestNode {
   }
 
   /// Whether what one slice sends comes to another; `source`: from whom; nil: from anybody.
-  fileprivate func hears(
+  func hears(
     _ receiver: String, at address: String, from sender: String, as source: String?,
     within seconds: Double = 5
   ) throws -> Bool {
