@@ -168,7 +168,8 @@ struct MutatedPrograms {
     """
     rm slice-init
     musl=/usr/lib/$(uname -m)-linux-musl
-    musl-gcc -std=gnu11 -Os -fPIE -I"$checkout/CShims/protocol" -static -nostartfiles \
+    musl-gcc -std=gnu11 -Os -fPIE -I"$checkout/CShims/protocol" -idirafter /usr/include \
+      -idirafter /usr/include/$(uname -m)-linux-gnu -static -nostartfiles \
       -Wl,-pie,--no-dynamic-linker -include "$checkout/Tests/ConformanceTests/\(header)" \
       $musl/rcrt1.o $musl/crti.o "$checkout"/CShims/init/*.c $musl/crtn.o -o slice-init
     chmod \(header == "dumpable.h" ? 755 : 711) slice-init

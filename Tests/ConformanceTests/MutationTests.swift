@@ -17,7 +17,7 @@ import Testing
     Mutation("mount-attributes", .mountAttributes),
     Mutation("masks", .masks),
     Mutation("read-only-kernel-files", .readOnlyKernelFiles),
-    Mutation("fresh-devices", .freshDevices),
+    Mutation("fresh-devices", .freshDevices, .deviceProgram),
     Mutation("ipc-namespace", .ipcNamespace),
     Mutation("hostname-namespace", .hostnameNamespace),
     Mutation("network-namespace", .networkNamespace),
