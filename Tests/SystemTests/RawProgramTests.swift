@@ -186,6 +186,85 @@ import Testing
             + bytes([51, 4]) + struct.pack("!I", 3600) + bytes([1, 4, 255, 255, 255, 255, 255]),
             ("255.255.255.255", 68))
     """
+
+  // MARK: - Tunnels
+
+  /// The kernel sends into tun0 what goes to its network; who is attached answers.
+  private static let answerer = """
+    import fcntl, os, struct, sys
+    device = os.open("/dev/net/tun", os.O_RDWR)
+    try: fcntl.ioctl(device, 0x400454ca, struct.pack("16sH22x", sys.argv[1].encode(), int(sys.argv[2], 0)))
+    except OSError as error: print(os.strerror(error.errno)); sys.exit(1)
+    print("attached", flush=True)
+    while True:
+        packet = bytearray(os.read(device, 2000))
+        if packet[0] >> 4 != 4 or packet[9] != 1: continue
+        packet[12:16], packet[16:20] = packet[16:20], packet[12:16]
+        total = struct.unpack("!H", packet[22:24])[0] + 0x0800
+        packet[20], packet[22:24] = 0, struct.pack("!H", (total & 0xffff) + (total >> 16))
+        os.write(device, packet)
+    """
+
+  @Test func aTunnelIsTheSlicesOwnAndGoesWithItsGrant() throws {
+    try withNode { node in
+      try node.createRaw("a", "tun:10.8.0.1/24,tun:queues")
+      try node.createRaw("b", "icmp")
+      func attach(_ slice: String, _ name: String, _ flags: String) throws -> CommandResult {
+        try node.slicectl(
+          "exec", slice, "--", "timeout", "0.5", "python3", "-c", Self.answerer, name, flags)
+      }
+      let served = try node.start(
+        "exec", "a", "--", "python3", "-c", Self.answerer, "tun0", "0x1001")
+      #expect(eventually(within: 20) { served.output.contains("attached") })
+      #expect(
+        try node.execute("a", "ping", "-c", "2", "-i", "0.2", "-W", "2", "10.8.0.7")
+          .contains("2 received"))
+      // Several queues, each attached by itself; none beside those that were granted; not TAP.
+      #expect(try attach("a", "tun1", "0x1101").output == "attached\n")
+      for (name, flags) in [("tun2", "0x1001"), ("tun1", "0x1002"), ("tun0", "0x1001")] {
+        #expect(try !attach("a", name, flags).output.contains("attached"), "\(name) \(flags)")
+      }
+      #expect(try node.slicectl("exec", "b", "--", "test", "-e", "/dev/net/tun").status == 1)
+      // What has a foreign source does not leave by the slice's link.
+      #expect(try node.execute("a", "cat", "/proc/sys/net/ipv4/ip_forward") == "0")
+      try node.succeed("set", "a", "raw.allow=icmp")
+      #expect(served.wait(seconds: 10).status != 0, "its device has gone")
+      #expect(try node.slicectl("exec", "a", "--", "ls", "/sys/class/net/tun0").status != 0)
+      try node.succeed("set", "a", "raw.allow=tun:10.9.0.1/24")
+      #expect(try attach("a", "tun0", "0x1001").output == "attached\n")
+      let note = try node.slicectl("set", "b", "raw.allow=tun")
+      #expect((note.output + note.errors).contains("next start"), "\(note)")
+    }
+  }
+
+  /// Two slices of one owner, a tunnel between them.
+  @Test(.requiresProgram("/usr/sbin/openvpn")) func openvpnBetweenTwoSlices() throws {
+    try withNode { node in
+      for (name, own) in [("a", 1), ("b", 2)] {
+        try node.createRaw(name, "tun:10.8.0.\(own)/24")
+      }
+      let key = try node.host.run(["openvpn", "--genkey", "secret", "/dev/stdout"]).output
+      var ends: [BackgroundCommand] = []
+      defer { ends.forEach { $0.signal(SIGKILL) } }
+      for (name, peer) in [("a", "b"), ("b", "a")] {
+        let to = try #require(try node.inspect(peer)["network"]["ipv4"].string)
+        ends.append(
+          try node.start(
+            "exec", name, "-i", "--", "sh", "-c",
+            """
+            cat >/tmp/key && exec openvpn --dev tun0 --dev-type tun --ifconfig-noexec --remote \(to) \
+              --port 1194 --proto udp --secret /tmp/key --cipher AES-256-CBC --verb 3
+            """, input: key))
+      }
+      #expect(
+        eventually(within: 30) {
+          ends.allSatisfy { $0.output.contains("Initialization Sequence Completed") }
+        }, "\(ends.map(\.output))")
+      #expect(
+        try node.execute("a", "ping", "-c", "3", "-i", "0.3", "-W", "2", "10.8.0.2")
+          .contains(" received"))
+    }
+  }
 }
 
 extension TestNode {
