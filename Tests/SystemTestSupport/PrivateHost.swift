@@ -1,7 +1,7 @@
 import Descriptor
 import Glibc
 
-/// A network, mount and PID namespace of the test's own on this machine: what a supervisor does in
+/// A network, mount, PID and IPC namespace of the test's own on this machine: what a supervisor does in
 /// it touches nothing outside, and all its processes end with it, slices included.
 public final class PrivateHost: Sendable {
   /// PID 1 of it, as this machine numbers it: a shell that reaps.
@@ -13,7 +13,8 @@ public final class PrivateHost: Sendable {
 
   public init() throws {
     holder = try BackgroundCommand([
-      "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
+      "unshare", "--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc",
+      "sh", "-c",
       // dash collects whatever child ends while it waits for its own, adopted ones too.
       "ip link set lo up && echo ready; while sleep 3600; do :; done",
     ])
@@ -31,7 +32,8 @@ public final class PrivateHost: Sendable {
 
   /// The command line that runs `arguments` inside, as `user`.
   public func command(_ arguments: [String], as user: TestUser = .root) -> [String] {
-    ["nsenter", "--target", "\(initProcess)", "--net", "--mount", "--pid", "--"] + user.prefix
+    ["nsenter", "--target", "\(initProcess)", "--net", "--mount", "--pid", "--ipc", "--"]
+      + user.prefix
       + arguments
   }
 
