@@ -2,7 +2,7 @@
 //
 //   slice-init start --report FD --control FD --log DIRFD --status FD --log-size BYTES
 //                    --log-files N --restart no|on-failure|always --stop-timeout MS
-//                    [--listener FD --refusals FD | --raw-listener FD --raw-state FD]
+//                    [--listener FD (--refusals FD | --raw-state FD)]
 //                    [--user U] [--workdir D] [-- COMMAND ARG…]
 //   slice-init run --report FD [--user U] [--workdir D] [--terminal] -- COMMAND ARG…
 //

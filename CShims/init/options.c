@@ -29,7 +29,6 @@ static const struct option known[] = {
      offsetof(struct options, status), 3, INT_MAX},
     {"--listener", KIND_DESCRIPTOR, IN_START, offsetof(struct options, listener), 3, INT_MAX},
     {"--refusals", KIND_DESCRIPTOR, IN_START, offsetof(struct options, refusals), 3, INT_MAX},
-    {"--raw-listener", KIND_DESCRIPTOR, IN_START, offsetof(struct options, raw_listener), 3, INT_MAX},
     {"--raw-state", KIND_DESCRIPTOR, IN_START, offsetof(struct options, raw_state), 3, INT_MAX},
     {"--log-size", KIND_NUMBER, IN_START | REQUIRED_IN_START,
      offsetof(struct options, log_size), LOG_SIZE_MIN, UINT64_MAX / 1024},
@@ -163,7 +162,7 @@ int options_parse(char **argv, struct options *options)
 {
     unsigned seen = 0;
     *options = (struct options){.report = -1, .control = -1, .log = -1, .status = -1,
-                                .listener = -1, .refusals = -1, .raw_listener = -1, .raw_state = -1};
+                                .listener = -1, .refusals = -1, .raw_state = -1};
     if (argv[0] == NULL || parse_mode(argv[1], &options->mode) < 0)
         goto invalid;
     for (char **word = argv + 2; *word != NULL; word++) {

@@ -22,9 +22,7 @@ struct options {
     int status;  // start: file that holds one struct slice_status
     int listener; // start: of the filter that slice-init is under; -1: none
     int refusals; // start: file that holds one struct slice_refusals; -1: none
-    // start: -1 or only held, for the supervisor to find: the listener of the slice's filter, and the map
-    // that its brokers share (slice_raw.h)
-    int raw_listener, raw_state;
+    int raw_state; // start: -1, or the map that brokers share (slice_raw.h); it and the listener are only held then
     uint64_t log_size;  // start: bytes a log file may have, LOG_SIZE_MIN or more
     uint64_t log_files; // start: log files kept, the current one included, 1-100
     enum slice_restart_policy restart;

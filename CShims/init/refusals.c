@@ -18,13 +18,14 @@
 
 int refusals_init(struct refusals *refusals, int listener, int file)
 {
-    refusals->listener = listener;
+    // A listener without a file is somebody else's to answer.
+    refusals->listener = file < 0 ? -1 : listener;
     refusals->file = file;
-    if (listener < 0 && file < 0)
+    if (file < 0)
         return 0;
     struct slice_refusals *record = &refusals->record;
     struct seccomp_notif_sizes sizes;
-    if (listener < 0 || file < 0)
+    if (listener < 0)
         errno = EINVAL;
     else if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
         ; // errno says why

@@ -281,22 +281,10 @@ static long set_capabilities(uint64_t mask) {
     return raw(SYS_capset, &header, data);
 }
 
-// Descriptors are arranged by now, so that the listener's number is the first behind them.
-static long set_filter(const struct walk *walk, const struct launch_operation *op) {
-    struct sock_fprog program = {.len = op->filter.count,
-                                 .filter = (struct sock_filter *)op->filter.instructions};
-    if (!(op->flags & LAUNCH_WITH_LISTENER))
-        return raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
-    // Whoever asks then waits where nothing but a deadly signal ends it: no call is asked twice.
-    long listener = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-                        SECCOMP_FILTER_FLAG_NEW_LISTENER |
-                            SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-                        &program);
-    if (listener < 0)
-        return listener;
-    if (listener != (long)walk->plan->kept_count + 2)
-        return -EBADF;
-    return raw(SYS_fcntl, listener, F_SETFD, 0);
+static long set_filter(const struct launch_filter *filter) {
+    struct sock_fprog program = {.len = filter->count,
+                                 .filter = (struct sock_filter *)filter->instructions};
+    return raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
 // Waits until the parent has taken the listener: this process shares its memory, and so a futex. A parent
@@ -312,7 +300,7 @@ static long await_taking(const struct walk *walk, int listener) {
 }
 
 // The wait for an answer can be ended by nothing but a signal that kills (WAIT_KILLABLE_RECV), once
-// the broker has begun: else its socket would be lost.
+// somebody has begun to answer: no call is asked twice, and no socket of a broker's is lost.
 static long set_asking_filter(const struct walk *walk, const struct launch_operation *op) {
     struct sock_fprog program = {.len = op->filter.count,
                                  .filter = (struct sock_filter *)op->filter.instructions};
@@ -321,7 +309,7 @@ static long set_asking_filter(const struct walk *walk, const struct launch_opera
             SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
     if (listener < 0)
         return listener;
-    long result = await_taking(walk, (int)listener);
+    long result = walk->plan->listening ? await_taking(walk, (int)listener) : 0;
     if (result < 0 || (op->value != 0 && op->value == (uint64_t)listener))
         return result < 0 ? result : raw(SYS_fcntl, listener, F_SETFD, 0);
     if (op->value != 0)
@@ -385,7 +373,7 @@ static long run(struct walk *walk, const struct launch_operation *op) {
     case LAUNCH_NO_NEW_PRIVILEGES:
         return raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case LAUNCH_SECCOMP:
-        return set_filter(walk, op);
+        return set_filter(&op->filter);
     case LAUNCH_SECCOMP_ASKING:
         return set_asking_filter(walk, op);
     case LAUNCH_NEW_SESSION:

@@ -34,7 +34,7 @@ import Testing
     }
     let start = try startPlan(rawSockets: true)
     let words = start.arguments
-    for (name, number) in [("--report", 7), ("--raw-state", 6), ("--raw-listener", 9)] {
+    for (name, number) in [("--report", 7), ("--raw-state", 6), ("--listener", 9)] {
       let place = try #require(words.firstIndex(of: name))
       #expect(words[place + 1] == "\(number)", "\(name)")
     }

@@ -65,13 +65,12 @@ enum launch_operation_kind {
     LAUNCH_CAPABILITIES,
     // prctl(PR_SET_NO_NEW_PRIVS).
     LAUNCH_NO_NEW_PRIVILEGES,
-    // Loads (filter) as a seccomp filter. With LAUNCH_WITH_LISTENER it has a listener, which the
-    // executable gets as the descriptor behind the report pipe and its own: number `kept_count` + 2.
+    // Loads (filter) as a seccomp filter.
     LAUNCH_SECCOMP,
     // setsid(2).
     LAUNCH_NEW_SESSION,
-    // Loads (filter) with a listener, seccomp_unotify(2), and waits until `launch_plan.listening` has
-    // had it. Afterwards the child has it as descriptor (value), left open for the executable; with 0 it
+    // Loads (filter) with a listener, seccomp_unotify(2), and waits until `launch_plan.listening`, if
+    // there is one, has had it. Afterwards the child has it as descriptor (value), left open for the executable; with 0 it
     // is closed there. At most one in a plan.
     LAUNCH_SECCOMP_ASKING,
 };
@@ -80,8 +79,6 @@ enum launch_operation_kind {
 enum launch_operation_flag {
     // A target that does not exist is no error: there is nothing to hide.
     LAUNCH_IF_PRESENT = 1,
-    // Of LAUNCH_SECCOMP, of one filter in a plan alone: the kernel takes no second (EBUSY).
-    LAUNCH_WITH_LISTENER = 2,
 };
 
 // One key of a file system's configuration; value NULL sets a flag (fsconfig(2)).
@@ -131,7 +128,7 @@ struct launch_plan {
     int32_t executable;
     char *const *arguments;   // NULL at the end
     char *const *environment; // NULL at the end
-    // For LAUNCH_SECCOMP_ASKING, without which it may be NULL: called once, by the thread that runs the
+    // For LAUNCH_SECCOMP_ASKING; may be NULL: called once, by the thread that runs the
     // plan, while the child waits. `listener` is the callee's to close, `pid` the child in the caller's PID
     // namespace. An errno that it returns makes the launch fail with it; 0: go on.
     int (*listening)(void *context, int listener, pid_t pid);

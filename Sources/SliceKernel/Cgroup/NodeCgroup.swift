@@ -169,9 +169,6 @@ public struct SliceCgroup: Sendable {
     }
   }
 
-  /// Those that hold processes of the slice, where not all that is under its limits is meant.
-  public var occupied: [Cgroup] { [processes, visitorsCgroup].filter(\.exists) }
-
   /// Keeps what runs in it to a slice's devices, where the kernel can.
   public func holdDevices() throws(SliceError) {
     guard let devices else { return }
@@ -179,6 +176,9 @@ public struct SliceCgroup: Sendable {
       try devices.hold(limits)
     }
   }
+
+  /// Those that hold processes of the slice, where not all that is under its limits is meant.
+  public var occupied: [Cgroup] { [processes, visitorsCgroup].filter(\.exists) }
 
   /// A cgroup of the supervisor's beside the slice's, under the same limits. A slice that hands
   /// controllers to children of its own cgroup has none left that could take processes there

@@ -196,10 +196,6 @@ final class CompiledPlan {
       return operation
     case .forbidNewPrivileges: return operation(LAUNCH_NO_NEW_PRIVILEGES)
     case .filterSystemCalls(let program): return filterOperation(LAUNCH_SECCOMP, program)
-    case .filterSystemCallsWithListener(let program):
-      var operation = filterOperation(LAUNCH_SECCOMP, program)
-      operation.flags = UInt32(LAUNCH_WITH_LISTENER.rawValue)
-      return operation
     case .filterWithListener(let program, let number):
       var operation = filterOperation(LAUNCH_SECCOMP_ASKING, program)
       operation.value = UInt64(number ?? 0)

@@ -25,6 +25,10 @@ public struct LaunchPlan: Sendable {
 
   public typealias Listening = @Sendable (SharedFD, Int32) throws(SliceError) -> Void
 
+  /// The number that the child's first descriptor beyond those of the plan gets: behind them come the
+  /// report pipe and the executable.
+  public static func firstFreeDescriptor(behind count: Int) -> Int { count + 2 }
+
   public init(
     namespaces: Namespaces = [], cgroup: SharedFD? = nil, pidNamespace: SharedFD? = nil,
     steps: [LaunchStep], descriptors: [SharedFD], executable: SharedFD, arguments: [String],
@@ -41,12 +45,6 @@ public struct LaunchPlan: Sendable {
     self.reportIsInherited = reportIsInherited
     self.listening = listening
   }
-}
-
-extension LaunchPlan {
-  /// Number of a filter's listener in the executable, whose own descriptors are so many: behind the
-  /// report pipe and the executable (claunch.h).
-  public static func listenerNumber(behind descriptors: Int) -> Int { descriptors + 2 }
 }
 
 /// A launch that did not end in a running program: at which step, and why.

@@ -30,10 +30,8 @@ public enum LaunchStep: Sendable {
   case restrictCapabilities(CapabilitySet)
   case forbidNewPrivileges
   case filterSystemCalls(SeccompProgram)
-  /// The executable gets the listener, as number `LaunchPlan.listenerNumber`. Once in a plan.
-  case filterSystemCallsWithListener(SeccompProgram)
-  /// The same with a listener, which the plan's `listening` is given. Afterwards the executable has it
-  /// under this number; nil: it has not.
+  /// The same with a listener, which the plan's `listening` is given, if it has one. Afterwards the
+  /// executable has it under this number; nil: it has not. Once in a plan.
   case filterWithListener(SeccompProgram, keptAs: Int?)
   case newSession
 }
@@ -138,7 +136,6 @@ extension LaunchStep: CustomStringConvertible {
     case .restrictCapabilities(let set): "capset(0x\(String(set.mask, radix: 16)))"
     case .forbidNewPrivileges: "prctl(PR_SET_NO_NEW_PRIVS)"
     case .filterSystemCalls(let program): "seccomp(\(program.name))"
-    case .filterSystemCallsWithListener(let program): "seccomp(\(program.name), listener)"
     case .filterWithListener(let program, _): "seccomp(\(program.name), with listener)"
     case .newSession: "setsid"
     }

@@ -7,24 +7,27 @@ import SliceModel
 /// one list, so that no way in is weaker than another.
 public struct Confinement: Sendable {
   /// Loaded last, in this order.
-  private let filters: [LaunchStep]
+  private let programs: [SeccompProgram]
+  /// Whether the first of them asks, and so needs somebody who listens.
+  private let asks: Bool
   private let capabilities: CapabilitySet
 
   /// With the default profile.
   public init() throws(SliceError) {
     self.init(
-      filters: try SeccompProfile.networkService().programs.map(LaunchStep.filterSystemCalls),
+      programs: try SeccompProfile.networkService().programs, asks: false,
       capabilities: try CapabilitySet(names: Self.capabilityNames))
   }
 
-  private init(filters: [LaunchStep], capabilities: CapabilitySet) {
-    self.filters = filters
+  private init(programs: [SeccompProgram], asks: Bool, capabilities: CapabilitySet) {
+    self.programs = programs
+    self.asks = asks
     self.capabilities = capabilities
   }
 
   /// The same with other filters.
-  func with(filters: [LaunchStep]) -> Confinement {
-    Confinement(filters: filters, capabilities: capabilities)
+  func with(_ programs: [SeccompProgram], asking: Bool) -> Confinement {
+    Confinement(programs: programs, asks: asking, capabilities: capabilities)
   }
 
   /// What root of a user namespace needs to be root of its own files and processes. Absent are
@@ -38,13 +41,23 @@ public struct Confinement: Sendable {
 
   /// The last steps of a launch, in this order: limits while still privileged enough to set them,
   /// the user namespace, the identity in it, then what can only shrink.
-  public func steps(userNamespace: SharedFD) -> [LaunchStep] {
+  ///
+  /// - Parameter listener: the number under which the program that is executed has the listener, where
+  ///   a filter asks; nil: it has not.
+  public func steps(userNamespace: SharedFD, listener: Int? = nil) -> [LaunchStep] {
     limits.map(LaunchStep.limit) + [
       .joinNamespace(userNamespace, .user),
       .becomeRoot,
       .restrictCapabilities(capabilities),
       .forbidNewPrivileges,
-    ] + filters
+    ] + filters(listener)
+  }
+
+  private func filters(_ listener: Int?) -> [LaunchStep] {
+    programs.enumerated().map { place, program in
+      asks && place == 0
+        ? .filterWithListener(program, keptAs: listener) : .filterSystemCalls(program)
+    }
   }
 
   /// No core files; descriptors as systemd gives them (1024 soft, as select(2) needs; 512 Ki hard).

@@ -11,71 +11,56 @@ final class ConfinementCache: Sendable {
     var answers: [UInt8]?
     var entry: Confinement
   }
-  private struct Wish: Hashable {
-    var rules: SystemCallRules
-    /// For raw sockets.
-    var asking: Bool
-  }
 
   /// A filter is some 10 KiB.
   private static let most = 128
 
   private let base: Confinement
-  private let entries = Mutex<[Wish: Entry]>([:])
+  private struct Kind: Hashable {
+    var rules = SystemCallRules()
+    /// Whether a broker opens raw sockets.
+    var asksForRawSockets = false
+  }
+  private let entries = Mutex<[Kind: Entry]>([:])
 
   /// - Parameter base: of a slice without rules of its own.
   init(_ base: Confinement) { self.base = base }
 
   /// Of a slice's first process, and what it is to answer to refused calls, where it notes them.
   func ofStart(_ settings: Settings) throws(SliceError) -> (Confinement, answers: [UInt8]?) {
-    let asking = settings[.rawAllow] != nil
-    let entry = try entry(for: Wish(rules: settings.systemCallRules(), asking: asking))
+    let entry = try entry(for: settings, asking: settings[.rawAllow] != nil)
     return (entry.start, entry.answers)
   }
 
   /// Of a command that enters. What it is refused is not noted: it is no descendant of slice-init, and
   /// the kernel takes a listener for its own descendants alone.
   ///
-  /// - Parameter asking: whether the slice was started with raw sockets.
+  /// - Parameter asking: whether a broker answers for raw sockets, which is so from a slice's start on or
+  ///   not at all.
   func ofEntry(_ settings: Settings, asking: Bool) throws(SliceError) -> Confinement {
-    try entry(for: Wish(rules: settings.systemCallRules(), asking: asking)).entry
+    try entry(for: settings, asking: asking).entry
   }
 
-  private func entry(for wish: Wish) throws(SliceError) -> Entry {
-    if wish == Wish(rules: SystemCallRules(), asking: false) {
-      return Entry(start: base, answers: nil, entry: base)
-    }
-    if let known = entries.withLock({ $0[wish] }) { return known }
+  private func entry(for settings: Settings, asking: Bool) throws(SliceError) -> Entry {
+    let kind = Kind(rules: try settings.systemCallRules(), asksForRawSockets: asking)
+    if kind == Kind() { return Entry(start: base, answers: nil, entry: base) }
+    if let known = entries.withLock({ $0[kind] }) { return known }
     // Outside the lock: two that compile the same filter at once do no harm.
-    let new = try wish.asking ? makeAsking(wish.rules) : make(wish.rules)
+    let new = try make(kind)
     entries.withLock {
       if $0.count >= Self.most { $0.removeAll() }
-      $0[wish] = new
+      $0[kind] = new
     }
     return new
   }
 
-  /// Of slices with raw sockets: the filter that asks is the first, which judges arguments.
-  private func makeAsking(_ rules: SystemCallRules) throws(SliceError) -> Entry {
-    let programs = try SeccompProfile.networkService(rawSockets: .asked, rules).programs
-    func confinement(keptAs number: Int?) -> Confinement {
-      base.with(
-        filters: programs.enumerated().map { place, program in
-          place == 0 ? .filterWithListener(program, keptAs: number) : .filterSystemCalls(program)
-        })
-    }
+  private func make(_ kind: Kind) throws(SliceError) -> Entry {
+    let profile = try SeccompProfile.networkService(
+      rawSockets: kind.asksForRawSockets ? .asked : .refused, kind.rules)
+    let usual = base.with(profile.programs, asking: kind.asksForRawSockets)
+    guard kind.rules.logs else { return Entry(start: usual, answers: nil, entry: usual) }
+    let asking = try AskingProfile(kind.rules)
     return Entry(
-      start: confinement(keptAs: RawSocketKeeper.listenerNumber), answers: nil,
-      entry: confinement(keptAs: nil))
-  }
-
-  private func make(_ rules: SystemCallRules) throws(SliceError) -> Entry {
-    let profile = try SeccompProfile.networkService(rules)
-    let plain = base.with(filters: profile.programs.map(LaunchStep.filterSystemCalls))
-    guard rules.logs else { return Entry(start: plain, answers: nil, entry: plain) }
-    let asking = try AskingProfile(rules)
-    return Entry(
-      start: base.with(filters: [.filterSystemCallsWithListener(asking.program)]),
-      answers: asking.answers, entry: plain)
+      start: base.with([asking.program], asking: true), answers: asking.answers, entry: usual)
   }
 }

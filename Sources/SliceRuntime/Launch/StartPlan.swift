@@ -17,6 +17,7 @@ struct StartPlan {
 
   var plan: LaunchPlan {
     let table = descriptors.table
+    let listener = LaunchPlan.firstFreeDescriptor(behind: table.count)
     return LaunchPlan(
       namespaces: [.mount, .pid, .uts, .ipc],
       cgroup: cgroup,
@@ -28,15 +29,14 @@ struct StartPlan {
         // would take the parent's (cgroup_namespaces(7)).
         .newNamespace(.cgroup),
       ] + root.steps + [.setHostname(hostname)]
-        + confinement.steps(userNamespace: userNamespace),
+        + confinement.steps(
+          userNamespace: userNamespace, listener: listener),
       descriptors: table,
       executable: sliceInit,
       arguments: service.startArguments(
         report: table.count, control: 3, log: 4, status: 5,
-        noting: descriptors.refusals.map { _ in
-          (refusals: 6, listener: LaunchPlan.listenerNumber(behind: table.count))
-        },
-        raw: listening == nil ? nil : (listener: RawSocketKeeper.listenerNumber, state: 6)),
+        noting: descriptors.refusals == nil ? nil : 6,
+        raw: descriptors.rawState == nil ? nil : 6, listener: listener),
       environment: service.environment,
       reportIsInherited: true,
       listening: listening)
@@ -51,12 +51,12 @@ struct ServiceDescriptors {
   let status: SharedFD
   /// Where refused calls are noted, if they are: the filter must have a listener then.
   var refusals: SharedFD?
-  /// What brokers share, of a slice with raw sockets. Not both: a process has one listener at most.
+  /// What brokers share, of a slice with raw sockets. Never both: there is one listener.
   var rawState: SharedFD?
 
   /// The child's 0, 1, 2 and so on.
   var table: [SharedFD] {
-    [null, null, null, control, log, status] + ((refusals ?? rawState).map { [$0] } ?? [])
+    [null, null, null, control, log, status] + [refusals, rawState].compactMap { $0 }
   }
 }
 
@@ -75,20 +75,16 @@ public struct ServiceInvocation: Sendable {
 
   /// The numbers are those of descriptors.
   func startArguments(
-    report: Int, control: Int, log: Int, status: Int,
-    noting: (refusals: Int, listener: Int)? = nil, raw: (listener: Int, state: Int)? = nil
+    report: Int, control: Int, log: Int, status: Int, noting: Int? = nil, raw: Int? = nil,
+    listener: Int
   ) -> [String] {
     var arguments = [
       "slice-init", "start", "--report", "\(report)", "--control", "\(control)", "--log", "\(log)",
       "--status", "\(status)", "--log-size", "\(logSize)", "--log-files", "\(logFiles)",
       "--restart", restart.rawValue, "--stop-timeout", "\(stopTimeoutMilliseconds)",
     ]
-    if let noting {
-      arguments += ["--refusals", "\(noting.refusals)", "--listener", "\(noting.listener)"]
-    }
-    if let raw {
-      arguments += ["--raw-listener", "\(raw.listener)", "--raw-state", "\(raw.state)"]
-    }
+    if let noting { arguments += ["--refusals", "\(noting)", "--listener", "\(listener)"] }
+    if let raw { arguments += ["--raw-state", "\(raw)", "--listener", "\(listener)"] }
     arguments += identityArguments
     if let command { arguments += ["--"] + command }
     return arguments

@@ -451,12 +451,12 @@ struct SliceEnvironment: Sendable {
         + request.environment,
       user: request.user, workdir: request.workdir, restart: .no)
     let streams = terminal.map { [$0.slave, $0.slave, $0.slave] } ?? request.streams
+    let listening = try rawSocketsOfCommand(record)
     var plan = EnterPlan(
       slice: namespaces, cgroup: group,
-      confinement: try confinements.ofEntry(
-        record.spec.settings, asking: record.run?.hasRawSockets == true),
+      confinement: try confinements.ofEntry(record.spec.settings, asking: listening != nil),
       sliceInit: sliceInit, command: command, streams: streams, terminal: terminal != nil,
-      listening: try rawSocketsOfCommand(record)
+      listening: listening
     ).plan
     do throws(LaunchFailure) {
       return Execution(process: try plan.run(), terminal: terminal?.master)

@@ -17,7 +17,7 @@ final class RawSocketKeeper: Sendable {
   /// Numbers under which slice-init has them, behind those of `ServiceDescriptors`; an earlier
   /// version's slice-init has them there too.
   static let stateNumber = 6
-  static let listenerNumber = LaunchPlan.listenerNumber(behind: stateNumber + 1)
+  static let listenerNumber = LaunchPlan.firstFreeDescriptor(behind: stateNumber + 1)
 
   init(layout: NodeLayout) throws(SliceError) {
     launcher = try BrokerLauncher(layout: layout)
