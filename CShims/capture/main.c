@@ -57,6 +57,10 @@ static bool flush(void)
 // Room for a block with so many bytes of a packet.
 static bool make_room(size_t bytes)
 {
+    if (bytes + PCAPNG_ROOM > sizeof buffer) {
+        errno = EMSGSIZE; // the ring's blocks are no larger
+        return false;
+    }
     return filled + bytes + PCAPNG_ROOM <= sizeof buffer || flush();
 }
 

@@ -25,7 +25,7 @@
 
 #include <linux/pkt_cls.h>
 
-#define MOST_MEMBERS 65536
+#define MOST_MEMBERS 4095 // one less than a power of two: the table of drops has one more
 #define MOST_PEERS 1024
 
 volatile struct terms terms SEC(".data.terms");

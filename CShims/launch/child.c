@@ -294,8 +294,13 @@ static long await_taking(const struct walk *walk, int listener) {
     long written = raw(SYS_write, walk->report, &report, sizeof report);
     if (written != sizeof report)
         return written < 0 ? written : -EIO;
+    // A parent that is killed can't tell.
+    static const struct {
+        int64_t seconds, nanoseconds;
+    } longest = {.seconds = 60};
     while (__atomic_load_n(walk->listener_taken, __ATOMIC_ACQUIRE) == 0)
-        raw(SYS_futex, walk->listener_taken, FUTEX_WAIT_PRIVATE, 0, 0);
+        if (raw(SYS_futex, walk->listener_taken, FUTEX_WAIT_PRIVATE, 0, &longest) == -ETIMEDOUT)
+            return -ETIMEDOUT;
     return 0;
 }
 

@@ -93,8 +93,17 @@ public struct RawGrants: Sendable, Hashable {
     guard parts.count == 2, let length = decimal(parts[1]) else { throw invalid(item) }
     if let address = IPv4Address(String(parts[0])), (1...32).contains(length) {
       tunnel.address = Array(address.mappedBytes.suffix(4))
+      // 0.0.0.0/8, 127.0.0.0/8, and multicast and reserved ones: no host's.
+      let first = tunnel.address![0]
+      guard first != 0, first != 127, first < 224 else {
+        throw invalid(item, "no host can have that address")
+      }
     } else if let address = IPv6Address(String(parts[0])), (1...128).contains(length) {
       tunnel.address = address.bytes
+      // ::, ::1 and multicast.
+      guard address.bytes.dropLast().contains(where: { $0 != 0 }), address.bytes[0] != 0xFF else {
+        throw invalid(item, "no host can have that address")
+      }
     } else {
       throw invalid(item)
     }

@@ -28,7 +28,14 @@ public struct OverlayView: Sendable {
 
 /// Overlays: who is in them, and what becomes of that.
 extension Node {
-  public func overlays() -> [OverlayView] { environment.overlays.all().map(view) }
+  /// Those whose record passes `isVisible`: what is asked of the kernel costs time.
+  public func overlays(_ isVisible: (OverlayRecord) -> Bool = { _ in true }) -> [OverlayView] {
+    environment.overlays.all().filter { isVisible($0.record) }.map(view)
+  }
+
+  public func overlayRecord(_ name: OverlayName) throws(SliceError) -> OverlayRecord {
+    try environment.overlays.overlay(name).record
+  }
 
   public func overlay(_ name: OverlayName) throws(SliceError) -> OverlayView {
     view(try environment.overlays.overlay(name))

@@ -13,27 +13,38 @@ extension Node {
     let (wanted, present) = (try new.rawGrants(), try old.rawGrants())
     let bytes = SliceEnvironment.ringBytes(new)
     guard wanted != present || bytes != SliceEnvironment.ringBytes(old) else { return [] }
-    guard slice.record.run?.hasRawSockets == true, let raw = environment.raw[slice.name] else {
+    guard slice.record.run?.hasRawSockets == true else {
       return wanted == nil || wanted == present
         ? [] : ["raw.allow counts from the next start: the slice was started without"]
     }
+    guard let raw = environment.raw[slice.name] else {
+      throw SliceError(
+        .failed, "the broker of \(slice.name) is not known: its raw sockets stay as they are",
+        hint: "restart the slice")
+    }
     let link = SliceLink.name(slice.number)
+    let (grants, before) = (wanted ?? RawGrants(), present ?? RawGrants())
     try environment.classifier?.grant(wanted, to: link)
+    let (outcome, tunnelNotes): (RawControl.Outcome, [String])
     do throws(SliceError) {
-      let grants = wanted ?? RawGrants()
-      let isNarrower = grants.takesFrom(present ?? RawGrants())
-      let outcome =
-        isNarrower
-        ? try withFrozenProcesses(of: slice) { () throws(SliceError) in
-          try raw.change(to: grants, ringBytes: bytes)
-        } : try raw.change(to: grants, ringBytes: bytes)
-      let tunnelNotes = try changeTunnels(
-        grants.tunnels, insteadOf: present?.tunnels ?? [], of: slice)
-      return try notes(on: outcome, slice) + tunnelNotes
+      // First, because they can be put back.
+      tunnelNotes = try changeTunnels(grants.tunnels, insteadOf: before.tunnels, of: slice)
+      do throws(SliceError) {
+        // The broker of a slice that is paused stands still with it.
+        outcome =
+          grants.takesFrom(before) || slice.record.run?.paused == true
+          ? try withFrozenProcesses(of: slice) { () throws(SliceError) in
+            try raw.change(to: grants, ringBytes: bytes)
+          } : try raw.change(to: grants, ringBytes: bytes)
+      } catch {
+        _ = try? changeTunnels(before.tunnels, insteadOf: grants.tunnels, of: slice)
+        throw error
+      }
     } catch {
       try environment.classifier?.grant(present, to: link)
       throw error
     }
+    return try notes(on: outcome, slice) + tunnelNotes
   }
 
   private func changeTunnels(
@@ -113,6 +124,7 @@ extension Node {
         report(
           slice, "raw-refused", by: nil,
           ["call": "\(refusal)", "pid": "\(refusal.pid)", "count": "\(count)"])
+      case .unsettled(let outcome): _ = try? notes(on: outcome, slice)
       case .brokerLost(let reason):
         report(slice, "raw-broker-lost", by: nil, reason.map { ["reason": $0] } ?? [:])
       case .brokerStarted(let pid):

@@ -30,6 +30,7 @@ extension Node {
         if environment.classifier != nil {
           slice.update { $0.unenforced.removeAll { $0 == Key.netMode.rawValue } }
         }
+        if run.hasRawSockets == true { thaw(name, run) }
         do throws(SliceError) {
           try environment.adoptRawSockets(record, process: process)
         } catch {
@@ -73,6 +74,13 @@ extension Node {
         report(slice, "start-failed", by: nil, ["reason": error.message])
       }
     }
+  }
+
+  /// A supervisor that ended while grants were withdrawn has left the slice's processes standing still.
+  private func thaw(_ name: SliceName, _ run: SliceRecord.Run) {
+    let group = cgroup.slice(name)
+    for each in group.occupied { try? each.setFrozen(false) }
+    try? group.limits.setFrozen(run.paused)
   }
 
   /// The process of a run, if it is that very one and lives.

@@ -33,6 +33,8 @@ extension SliceEnvironment {
     _ undo: inout Undo
   ) throws(SliceError) -> LaunchPlan.Listening? {
     guard let grants = try record.spec.settings.rawGrants() else { return nil }
+    // It may have been created under another kernel.
+    try requireRawSockets(record.spec.settings)
     let name = try SliceName(record.name)
     let state = try raw.judge(namespaces.network)
     descriptors.rawState = state

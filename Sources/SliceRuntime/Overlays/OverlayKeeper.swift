@@ -26,6 +26,8 @@ final class OverlayKeeper: Sendable {
   private let host: NetworkControl
   /// Held through each operation: these are rare, and take milliseconds.
   private let overlays = Mutex<[OverlayName: Held]>([:])
+  /// Which kinds of carriers the kernel is known to have.
+  private let supported = Mutex<Set<Bool>>([])
 
   init(layout: NodeLayout, policy: NodePolicy) throws(SliceError) {
     self.layout = layout
@@ -105,7 +107,14 @@ final class OverlayKeeper: Sendable {
         .failed, "overlay '\(terms.name)' would have the number \(terms.identifier) of another one",
         hint: "give it another with --id, on every node")
     }
-    try OverlayNetwork.requireSupport(encrypted: terms.isEncrypted)
+    try requireSupport(encrypted: terms.isEncrypted)
+  }
+
+  /// Tries it once: what a kernel can it goes on being able to, and a trial takes tens of milliseconds.
+  private func requireSupport(encrypted: Bool) throws(SliceError) {
+    guard !supported.withLock({ $0.contains(encrypted) }) else { return }
+    try OverlayNetwork.requireSupport(encrypted: encrypted)
+    _ = supported.withLock { $0.insert(encrypted) }
   }
 
   /// Removes an overlay without members.

@@ -16,6 +16,8 @@ final class SliceRawSockets: Sendable {
     /// With the reason where the next one could not be started.
     case brokerLost(reason: String?)
     case brokerStarted(pid: Int32)
+    /// A new broker could not find all that the grants forbid.
+    case unsettled(RawControl.Outcome)
   }
 
   let name: SliceName
@@ -106,7 +108,8 @@ final class SliceRawSockets: Sendable {
   /// Tells the broker what it does not know.
   private func settle(_ it: inout State, _ timeout: Int32) throws(SystemError) {
     guard let broker = it.broker, !it.isSettled else { return }
-    _ = try grant(&it, broker, timeout)
+    let outcome = try grant(&it, broker, timeout)
+    if outcome.isUnsettled { it.findings.append(.unsettled(outcome)) }
     it.visitors.removeAll(where: Self.isUnused)
     for visitor in it.visitors {
       try broker.control.listen(visitor, timeout: timeout) { note($0, &it) }
@@ -140,12 +143,18 @@ final class SliceRawSockets: Sendable {
       let before = (it.grants, it.ringBytes)
       (it.grants, it.ringBytes) = (grants, ringBytes)
       do throws(SliceError) {
-        if it.broker?.process.hasEnded() == true { stop(&it) }
-        if it.broker == nil { it.broker = try launch() }
-        return try reporting("grant raw.allow") { () throws(SystemError) in
-          let outcome = try grant(&it, it.broker!, Self.commandTimeout)
-          try settle(&it, Self.commandTimeout)
+        if let broker = it.broker, !broker.process.hasEnded(),
+          let outcome = try? apply(&it, broker)
+        {
           return outcome
+        }
+        // One that does not answer hangs in something, which may be the slice's doing: the next has
+        // nothing of it.
+        stop(&it)
+        let broker = try launch()
+        it.broker = broker
+        return try reporting("grant raw.allow") { () throws(SystemError) in
+          try apply(&it, broker)
         }
       } catch {
         (it.grants, it.ringBytes) = before
@@ -155,24 +164,38 @@ final class SliceRawSockets: Sendable {
     }
   }
 
+  private func apply(
+    _ it: inout State, _ broker: RunningBroker
+  ) throws(SystemError) -> RawControl.Outcome {
+    let outcome = try grant(&it, broker, Self.commandTimeout)
+    try settle(&it, Self.commandTimeout)
+    return outcome
+  }
+
   /// Has the broker serve a command that enters, now or, where it has just been lost, soon.
   func listen(_ visitor: SharedFD) throws(SliceError) {
     try it.withLock { (it) throws(SliceError) in
       it.visitors.removeAll(where: Self.isUnused)
+      guard it.visitors.count < Self.mostVisitors else { throw tooManyVisitors }
       if let broker = it.broker {
         do throws(SystemError) {
           try broker.control.listen(visitor, timeout: Self.commandTimeout) { note($0, &it) }
         } catch {
-          guard error.code != EMFILE else {
-            throw SliceError(
-              .failed, "too many commands are in \(name) already: its broker serves 255",
-              hint: "this is for slices with raw.allow; let some end first")
-          }
+          guard error.code != EMFILE else { throw tooManyVisitors }
           reconnect(&it)
         }
       }
       it.visitors.append(visitor)
     }
+  }
+
+  /// The broker's own bound (LISTENERS, less the slice's).
+  private static let mostVisitors = 255
+
+  private var tooManyVisitors: SliceError {
+    SliceError(
+      .failed, "too many commands are in \(name) already: its broker serves \(Self.mostVisitors)",
+      hint: "this is for slices with raw.allow; let some end first")
   }
 
   /// Whether nobody is left under the filter (seccomp_unotify(2): then its listener hangs up).

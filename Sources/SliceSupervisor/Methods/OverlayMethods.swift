@@ -6,7 +6,7 @@ extension Request {
   /// The overlay of this name, if the caller may touch it.
   private func authorizedOverlay(_ text: String) throws(SliceError) -> OverlayName {
     let name = try OverlayName(text)
-    try subject.require(node.overlay(name).record)
+    try subject.require(node.overlayRecord(name))
     return name
   }
 
@@ -31,7 +31,7 @@ extension Request {
   }
 
   func overlayList() throws {
-    let visible = node.overlays().filter { subject.maySee($0.record) }
+    let visible = node.overlays { subject.maySee($0) }
     try call.reply(OverlayListCall.Reply(overlays: visible.map(OverlaySummary.init)))
   }
 
