@@ -26,7 +26,7 @@ public struct RawControl: Sendable {
     /// Sockets that were taken out of use.
     public var closed: Int
     /// Whether there may be others that the grants don't allow, and that nobody found: then the slice's
-    /// processes have to be ended. None of them sends.
+    /// processes have to be ended. None of them sends by `eth0`.
     public var isUnsettled: Bool
   }
 
