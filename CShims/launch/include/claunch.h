@@ -70,8 +70,8 @@ enum launch_operation_kind {
     // setsid(2).
     LAUNCH_NEW_SESSION,
     // Loads (filter) with a listener, seccomp_unotify(2), and waits until `launch_plan.listening`, if
-    // there is one, has had it. Afterwards the child has it as descriptor (value), left open for the executable; with 0 it
-    // is closed there. At most one in a plan.
+    // there is one, has had it. Afterwards the child has it as descriptor (value), left open for the
+    // executable; with 0 it is closed there. At most one in a plan.
     LAUNCH_SECCOMP_ASKING,
 };
 

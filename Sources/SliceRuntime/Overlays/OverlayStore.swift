@@ -13,17 +13,7 @@ struct OverlayStore: Sendable {
   private func path(_ name: String) -> String { directory + "/" + name + Self.suffix }
 
   func save(_ record: OverlayRecord) throws(SliceError) {
-    let bytes: [UInt8]
-    do {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-      bytes = Array(try encoder.encode(record))
-    } catch {
-      throw SliceError(.failed, "encode the record of overlay \(record.name): \(error)")
-    }
-    try reporting("save the record of overlay \(record.name)") { () throws(SystemError) in
-      try Files.replace(path(record.name), with: bytes)
-    }
+    try RecordFile.write(record, to: path(record.name), of: "overlay \(record.name)")
   }
 
   /// One that is not there is fine.

@@ -12,17 +12,7 @@ public struct RecordStore: Sendable {
 
   public func save(_ record: SliceRecord) throws(SliceError) {
     let path = try layout.slice(SliceName(record.name)).record
-    let bytes: [UInt8]
-    do {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-      bytes = Array(try encoder.encode(record))
-    } catch {
-      throw SliceError(.failed, "encode the record of \(record.name): \(error)")
-    }
-    try reporting("save the record of \(record.name)") { () throws(SystemError) in
-      try Files.replace(path, with: bytes)
-    }
+    try RecordFile.write(record, to: path, of: record.name)
   }
 
   /// Takes a record away, so that no crash brings it back. One that is not there is fine.
