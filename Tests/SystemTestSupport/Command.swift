@@ -62,7 +62,10 @@ public final class BackgroundCommand: @unchecked Sendable {
   }
 
   /// Signals the program itself: below `nsenter`, which passes nothing on, its child.
-  public func signal(_ number: Int32) { kill(innermost ?? pid, number) }
+  public func signal(_ number: Int32) {
+    guard ended == nil else { return }
+    kill(innermost ?? pid, number)
+  }
 
   /// Waits until it ends, and kills it after `seconds`.
   public func wait(seconds: Double) -> CommandResult {

@@ -53,8 +53,9 @@ public final class PrivateHost: Sendable {
     try BackgroundCommand(command(arguments, as: user), environment: environment, input: input)
   }
 
-  /// Ends every process in it.
+  /// Ends every process in it. Once it has ended, its number may be another's: it is not killed again.
   public func remove() {
+    guard holder.isRunning else { return }
     kill(initProcess, SIGKILL)
     _ = holder.wait(seconds: 10)
   }

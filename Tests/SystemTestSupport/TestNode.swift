@@ -152,6 +152,16 @@ public final class TestNode: Sendable {
     return command.wait(seconds: 20).status
   }
 
+  /// How sliced ended though no test ended it, with the last words of the kernel, which knows of
+  /// faults and of who was killed for memory; empty while it runs.
+  fileprivate var unexpectedEnd: String {
+    guard let command = supervisor.withLock({ $0 }), !command.isRunning else { return "" }
+    let kernel = (try? Command.run(["dmesg"]).output) ?? ""
+    let last = kernel.split(separator: "\n").suffix(20).joined(separator: "\n")
+    return "--- sliced ended by itself, status \(command.wait(seconds: 0).status)"
+      + "\n--- the kernel's log\n\(last)\n"
+  }
+
   /// Of sliced, in the private host's PID namespace.
   public var supervisorPID: pid_t? {
     guard supervisor.withLock({ $0 != nil }) else { return nil }
@@ -300,7 +310,7 @@ public func withNode(
   do {
     try body(node)
   } catch {
-    throw HarnessError("\(error)\n--- sliced's log\n\(node.log)")
+    throw HarnessError("\(error)\n--- sliced's log\n\(node.log)\(node.unexpectedEnd)")
   }
   guard checkLeftovers else { return }
   let names = try node.json("list").array?.compactMap { $0["name"].string } ?? []
