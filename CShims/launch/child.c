@@ -1,5 +1,5 @@
-// Runs between clone and exec, in memory shared with a multi-threaded parent: raw system calls
-// alone, no libc function, no global, no errno.
+// Runs between clone and exec, in a copy of a multi-threaded parent's memory, whose locks may be held by
+// threads that are not here: raw system calls alone, no libc function.
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -26,7 +26,7 @@ struct walk {
     uint32_t *listener_taken;
 };
 
-// CLONE_VM without CLONE_FILES: closing here leaves the parent's descriptors alone.
+// Without CLONE_FILES: closing here leaves the parent's descriptors alone.
 static void close_fd(int fd) { raw(SYS_close, fd); }
 
 static unsigned long length(const char *text) {
@@ -287,8 +287,8 @@ static long set_filter(const struct launch_filter *filter) {
     return raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
-// Waits until the parent has taken the listener: this process shares its memory, and so a futex. A parent
-// that gives up kills this process.
+// Waits until the parent has taken the listener: a futex in memory that is shared with it. A parent that
+// gives up kills this process.
 static long await_taking(const struct walk *walk, int listener) {
     struct slice_report report = {.stage = SLICE_STAGE_LISTENER, .index = (uint32_t)listener};
     long written = raw(SYS_write, walk->report, &report, sizeof report);
@@ -299,7 +299,7 @@ static long await_taking(const struct walk *walk, int listener) {
         int64_t seconds, nanoseconds;
     } longest = {.seconds = 60};
     while (__atomic_load_n(walk->listener_taken, __ATOMIC_ACQUIRE) == 0)
-        if (raw(SYS_futex, walk->listener_taken, FUTEX_WAIT_PRIVATE, 0, &longest) == -ETIMEDOUT)
+        if (raw(SYS_futex, walk->listener_taken, FUTEX_WAIT, 0, &longest) == -ETIMEDOUT)
             return -ETIMEDOUT;
     return 0;
 }
@@ -448,8 +448,8 @@ void child_main(void *pointer) {
     const struct launch_plan *plan = walk.plan;
     long result;
 
-    // The memory is the parent's until exec. As soon as this process has an id of the slice, one of
-    // the slice's own could trace it, and with it read the parent (CVE-2016-9962).
+    // The memory is a copy of the parent's until exec. As soon as this process has an id of the slice, one
+    // of the slice's own could trace it and read all that (CVE-2016-9962).
     if ((result = raw(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0)) < 0)
         fail(&walk, LAUNCH_INDEX_PREPARE, result);
 

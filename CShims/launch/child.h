@@ -4,6 +4,7 @@
 
 #include "include/claunch.h"
 
+// In memory that parent and child share.
 struct child_context {
     const struct launch_plan *plan;
     int report; // write end of the report pipe

@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,7 +20,7 @@
 
 #include "../protocol/slice_report.h"
 #include "child.h"
-#include "clone.h"
+#include "raw.h"
 
 // glibc 2.36 declares neither of these in a header that agrees with the kernel's.
 #ifndef P_PIDFD
@@ -69,13 +71,25 @@ static int read_report(int fd, int timeout_ms, struct slice_report *report) {
     }
 }
 
+// clone3(2) without CLONE_VM: returns the child's pid or a negative errno.
+//
+// The child is a member of the slice's cgroup. Whom the kernel kills there for memory takes along all that
+// share its memory, wherever they are (mm/oom_kill.c, __oom_kill_process): a child that shared the caller's
+// would let a slice that has none left kill the supervisor.
+static long clone_child(struct clone_args *arguments, struct child_context *context) {
+    long pid = raw(SYS_clone3, arguments, sizeof *arguments);
+    if (pid == 0)
+        child_main(context);
+    return pid;
+}
+
 // Clones with the calling thread's future children placed in `pid_namespace` (-1: as they are).
 // A thread left in the wrong one would put later children of the supervisor into a slice, so
 // failing to come back ends the process.
 static long clone_in_pid_namespace(const struct launch_plan *plan, struct clone_args *arguments,
-                                   void *stack, struct child_context *context) {
+                                   struct child_context *context) {
     if (plan->pid_namespace < 0)
-        return clone_on_stack(arguments, stack, child_main, context);
+        return clone_child(arguments, context);
     int own = open("/proc/thread-self/ns/pid", O_RDONLY | O_CLOEXEC);
     if (own < 0)
         return -errno;
@@ -83,7 +97,7 @@ static long clone_in_pid_namespace(const struct launch_plan *plan, struct clone_
     if (setns(plan->pid_namespace, CLONE_NEWPID) < 0) {
         result = -errno;
     } else {
-        result = clone_on_stack(arguments, stack, child_main, context);
+        result = clone_child(arguments, context);
         if (setns(own, CLONE_NEWPID) < 0)
             abort();
     }
@@ -104,7 +118,7 @@ static int hand_over(const struct launch_plan *plan, struct child_context *conte
     if (error)
         return error;
     __atomic_store_n(&context->listener_taken, 1, __ATOMIC_RELEASE);
-    syscall(SYS_futex, &context->listener_taken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    syscall(SYS_futex, &context->listener_taken, FUTEX_WAKE, 1, NULL, NULL, 0);
     return 0;
 }
 
@@ -128,19 +142,17 @@ static int await_outcome(const struct launch_plan *plan, struct child_context *c
     }
 }
 
-static int run_with_pipe(const struct launch_plan *plan, int timeout_ms, int report[2],
-                         struct launch_result *result) {
-    void *stack = clone_stack_map();
-    if (!stack)
-        return errno;
-    struct child_context context = {.plan = plan, .report = report[1]};
+// `context` lies in memory that the child has in common with this process.
+static int run_with_context(const struct launch_plan *plan, int timeout_ms, int report[2],
+                            struct child_context *context, struct launch_result *result) {
+    *context = (struct child_context){.plan = plan, .report = report[1]};
 #ifdef DEBUG
     const char *mutation = getenv("SLICES_MUTATION");
     launch_follows_links = mutation && strcmp(mutation, "path-resolution") == 0;
 #endif
     int pidfd = -1;
     struct clone_args arguments = {
-        .flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | plan->namespaces,
+        .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | plan->namespaces,
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
     };
@@ -148,16 +160,13 @@ static int run_with_pipe(const struct launch_plan *plan, int timeout_ms, int rep
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = (uint64_t)plan->cgroup;
     }
-    long pid = clone_in_pid_namespace(plan, &arguments, stack, &context);
+    long pid = clone_in_pid_namespace(plan, &arguments, context);
     close(report[1]);
     report[1] = -1;
-    if (pid < 0) {
-        clone_stack_unmap(stack);
+    if (pid < 0)
         return (int)-pid;
-    }
 
-    int error = await_outcome(plan, &context, report[0], timeout_ms, pidfd, (pid_t)pid, result);
-    // A child that has not executed yet still runs on the stack: only after its end may it go.
+    int error = await_outcome(plan, context, report[0], timeout_ms, pidfd, (pid_t)pid, result);
     if (error) {
         kill_and_reap(pidfd);
         close(pidfd);
@@ -165,7 +174,17 @@ static int run_with_pipe(const struct launch_plan *plan, int timeout_ms, int rep
         result->pid = (pid_t)pid;
         result->pidfd = pidfd;
     }
-    clone_stack_unmap(stack);
+    return error;
+}
+
+static int run_with_pipe(const struct launch_plan *plan, int timeout_ms, int report[2],
+                         struct launch_result *result) {
+    struct child_context *context = mmap(NULL, sizeof *context, PROT_READ | PROT_WRITE,
+                                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (context == MAP_FAILED)
+        return errno;
+    int error = run_with_context(plan, timeout_ms, report, context, result);
+    munmap(context, sizeof *context);
     return error;
 }
 
@@ -174,7 +193,7 @@ int launch_run(const struct launch_plan *plan, int timeout_ms, struct launch_res
     int report[2];
     if (pipe2(report, O_CLOEXEC) < 0)
         return errno;
-    // A signal handler must not run in the child, on its small stack and in shared memory.
+    // A signal handler must not run in the child, which is a copy of one thread among many.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -49,6 +49,28 @@ import Testing
     }
   }
 
+  /// A process on its way in is in the slice's cgroup before it is the slice's program. Where the kernel
+  /// kills it for memory, all that share its memory are killed with it.
+  @Test func enteringASliceWithoutMemoryDoesNotHarmTheSupervisor() throws {
+    try withNode(checkLeftovers: false) { node in
+      try node.importProbes("load")
+      try node.createProbe(
+        "full", ["memory.max=8M", "memory.swap.max=0"], "/bin/sh", "-c",
+        "while :; do sleep 1000; done")
+      let supervisor = try #require(node.supervisorPID)
+      for _ in 0..<6 {
+        if try node.state(of: "full") != "running" { try node.succeed("start", "full") }
+        // Sockets: memory of the kernel's, so that whoever holds it is not the largest process.
+        let visitors = try (0..<8).map { _ in
+          try node.start("exec", "full", "--", "/bin/load", "sockets", "400")
+        }
+        for visitor in visitors { _ = visitor.wait(seconds: 20) }
+        try #require(node.supervisorPID == supervisor)
+      }
+      #expect(try !events(node, "out-of-memory").isEmpty, "nobody was short of memory")
+    }
+  }
+
   @Test func aCommandKilledForWantOfMemorySaysSo() throws {
     try withNode { node in
       try node.create("web", "--set", "memory.max=16M", "--set", "memory.swap.max=0")

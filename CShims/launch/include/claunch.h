@@ -1,8 +1,7 @@
 // Starts a process from a flat plan: the part of a launch that Swift cannot do.
 //
 // Between clone and exec a child of a multi-threaded process may call neither malloc nor anything
-// else that takes a lock, and a child that shares its parent's memory may not even touch errno.
-// So the parent compiles everything into a `struct launch_plan` of plain values, open descriptors
+// else that takes a lock. So the parent compiles everything into a `struct launch_plan` of plain values, open descriptors
 // and C strings; the child walks it with raw system calls and reports the first that failed.
 //
 // Threads: every function may be called from any thread at once. Ownership: nothing is taken;
