@@ -149,6 +149,12 @@ int cnl_run_inside(
     int netns, int (*body)(void *argument, struct cnl_error *error), void *argument,
     struct cnl_error *error);
 
+// --- rings.c
+
+// What all packet sockets of the calling thread's network namespace have for rings, in bytes. ENOENT: the
+// kernel has no CONFIG_PACKET_DIAG.
+int cnl_ring_bytes(uint64_t *bytes, struct cnl_error *error);
+
 // --- pool.c
 
 // EINVAL unless it is a pool as struct cnl_pool describes.

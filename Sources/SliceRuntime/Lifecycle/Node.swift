@@ -47,6 +47,8 @@ public final class Node: Sendable {
   /// Held while the floors are summed up and written, so that the newest sum is the last.
   let floors = Mutex<Void>(())
   let leases: LeaseKeeper
+  /// Held while a capture begins.
+  let captures = Mutex<Void>(())
   let ports = PortTable()
   private let claim: SharedFD
   /// Whether all that an earlier process left has been taken over.

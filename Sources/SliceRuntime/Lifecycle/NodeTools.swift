@@ -17,13 +17,17 @@ extension Node {
     output: SharedFD, stop: SharedFD
   ) throws(SliceError) -> PidFD {
     let process = try slice.requireRunning()
-    let socket = try PacketCapture.open(
-      in: try NetworkNamespace(of: process), link: link, filter: filter)
+    // One after another, so that two don't take the same room.
+    let capture = try captures.withLock { (_) throws(SliceError) in
+      try PacketCapture(
+        in: try NetworkNamespace(of: process), link: link, filter: filter,
+        ringBytes: SliceEnvironment.ringBytes(slice.settings))
+    }
     return try environment.run(
       .capture,
       arguments: [
-        link, "\(snapshot)", "\(PacketCapture.blockSize)", "\(PacketCapture.blocks)",
-      ], streams: [socket, output, stop], in: slice.record, process: process)
+        link, "\(snapshot)", "\(PacketCapture.blockSize)", "\(capture.blocks)",
+      ], streams: [capture.socket, output, stop], in: slice.record, process: process)
   }
 
   /// Has a slice send or receive measured traffic; see slice-traffic.
