@@ -34,9 +34,9 @@ uint64_t now(void)
 bool wait_readable(int descriptor, uint64_t until)
 {
     struct pollfd entry = {.fd = descriptor, .events = POLLIN};
-    while (!is_ending()) {
-        uint64_t present = now();
-        uint64_t left = until > present ? until - present : 0;
+    // The time first: what is always readable must not make it longer.
+    for (uint64_t present; !is_ending() && (present = now()) < until;) {
+        uint64_t left = until - present;
         struct timespec wait = {
             .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000)};
         int ready = ppoll(&entry, 1, &wait, NULL);

@@ -15,6 +15,8 @@
 #define LAST_WAIT_NS 1000000000ull
 // So many at a time, where the sender has fallen behind.
 #define BURST 64
+// Answers that are taken at a time: more than one for each that is sent.
+#define ANSWERS (2 * BURST)
 
 static struct sample round_trips;
 static uint8_t buffer[SIZE_MAX_UDP + sizeof(struct icmphdr)];
@@ -104,10 +106,11 @@ static void take(struct run *run, const uint8_t *bytes, size_t size, uint64_t re
     run->report.jitter = (double)be64toh(answer.jitter);
 }
 
+// Those that are there, so many at most: the next packet is due, whatever comes.
 static void take_answers(struct run *run)
 {
     static uint8_t bytes[sizeof buffer];
-    for (;;) {
+    for (int left = ANSWERS; left > 0; left--) {
         ssize_t size = recv(run->socket, bytes, sizeof bytes, MSG_DONTWAIT);
         // An error that came back for what was sent (ICMP) is read, and no answer.
         if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))

@@ -53,7 +53,7 @@ uint64_t now(void); // nanoseconds of the monotonic clock
 // Whether a signal has asked for the end.
 bool is_ending(void);
 void catch_signals(void);
-// Waits until a descriptor is readable, `until`, or a signal; true if it is readable.
+// Waits until a descriptor is readable, `until`, or a signal; true if it is readable before that.
 bool wait_readable(int descriptor, uint64_t until);
 
 // --- measure.c

@@ -39,9 +39,12 @@ public enum TrafficCall {
   public struct Parameters: Sendable, Codable {
     public var name: String
     public var arguments: [String]
-    public init(name: String, arguments: [String]) {
+    /// What it takes at most; nil: it goes on until it is signalled.
+    public var milliseconds: UInt64?
+    public init(name: String, arguments: [String], milliseconds: UInt64? = nil) {
       self.name = name
       self.arguments = arguments
+      self.milliseconds = milliseconds
     }
   }
 }

@@ -64,4 +64,35 @@ import Testing
         try eventually { try node.slicectl("capture", "a", "--duration", "100ms").status == 0 })
     }
   }
+
+  /// The programs run among the slice's own, whose root can stop them; who asked for them waits no
+  /// longer than 5 s after it is enough.
+  @Test func whatTheSliceHoldsEndsAllTheSame() throws {
+    try withNode { node in
+      try node.create("a")
+      let capture = try capture(node, "a")
+      let listener = try BackgroundCommand(node.slicectlCommand(["traffic", "a", "--listen"]))
+      let held = try eventually(within: 15) {
+        try node.shell(
+          "a",
+          """
+          for p in /proc/[0-9]*; do
+            if grep -qE 'slice-(capture|traffic)' $p/cmdline; then
+              kill -STOP ${p#/proc/} && echo held; fi
+          done 2>/dev/null; true
+          """
+        ).split(separator: "\n").count == 2
+      }
+      try #require(held)
+      let began = MonotonicTime.now
+      for command in [capture, listener] { command.signal(SIGINT) }
+      for command in [capture, listener] {
+        let end = command.wait(seconds: 20)
+        #expect(end.status != 0 && end.errors.contains("held in the slice"), "\(end)")
+      }
+      let took = MonotonicTime.now - began
+      #expect(took > 4.5, "who is not held ends by itself: \(took) s")
+      #expect(try !node.shell("a", "cat /proc/[0-9]*/cmdline").contains("slice-capture"))
+    }
+  }
 }

@@ -1,10 +1,15 @@
+import CKernel
+import Descriptor
 import SliceInterface
+import SliceKernel
 import SliceModel
 import SliceRuntime
 
 extension Request {
   /// The largest packet, with its Ethernet header, that a link carries in one piece.
   private static let largestSnapshot = 65_536
+  /// Milliseconds: a year.
+  private static let longestTraffic: UInt64 = 31_536_000_000
 
   func capture() throws {
     try call.requireMore()
@@ -21,8 +26,7 @@ extension Request {
     let process = try node.capture(
       slice, link: parameters.interface, filter: parameters.filter.map(\.instruction),
       snapshot: parameters.snapshot, output: streams[0], stop: streams[1])
-    guard let status = try follow(process) else { return }
-    try reply(status, of: slice)
+    try follow(process, of: slice, overtime: Overtime(asked: streams[1]))
   }
 
   func traffic() throws {
@@ -30,9 +34,17 @@ extension Request {
     let parameters = try call.parameters(as: TrafficCall.Parameters.self)
     let slice = try authorizedSlice(parameters.name)
     try SliceSpec.validate(command: ["slice-traffic"] + parameters.arguments)
+    guard parameters.milliseconds ?? 0 <= Self.longestTraffic else {
+      throw SliceError(.usage, "traffic takes a year at most, or no time is given")
+    }
+    let (asked, ending) = try reporting("pipe") { () throws(SystemError) in
+      try Pipe.make(label: "end of slice-traffic")
+    }
     let process = try node.traffic(
       slice, arguments: parameters.arguments, streams: try takeStreams())
-    guard let status = try follow(process) else { return }
-    try reply(status, of: slice)
+    try follow(
+      process, of: slice, ending: ending,
+      overtime: Overtime(
+        asked: asked, due: parameters.milliseconds.map { kernel_monotonic() + $0 * 1_000_000 }))
   }
 }

@@ -62,10 +62,22 @@ struct Traffic: Verb {
     }
     var arguments = try listen ? listenArguments() : sendArguments()
     if global.json { arguments.append("--json") }
+    let duration = try milliseconds(default: listen ? 0 : Self.usualDuration)
     throw exitCode(
       of: try CommandSession(supervisor: supervisor).run(
-        "Traffic", TrafficCall.Parameters(name: name.text, arguments: arguments), input: .nothing))
+        "Traffic",
+        TrafficCall.Parameters(
+          name: name.text, arguments: arguments,
+          // 0: until a signal comes.
+          milliseconds: duration == 0 ? nil : duration + (listen ? 0 : Self.longestWaits)),
+        input: .nothing))
   }
+
+  /// Milliseconds.
+  private static let usualDuration: UInt64 = 10_000
+  /// What slice-traffic waits for the other end, before and after it sends: 5 s to connect, 10 s until
+  /// all has been read.
+  private static let longestWaits: UInt64 = 15_000
 
   private func milliseconds(default usual: UInt64) throws(SliceError) -> UInt64 {
     guard let duration else { return usual }
@@ -99,7 +111,7 @@ struct Traffic: Verb {
     }
     return [
       "send", `protocol`.rawValue, address, "\(`protocol` == .icmp ? 0 : try checked(port))",
-      "\(bits)", "\(packets)", "\(size)", "\(try milliseconds(default: 10_000))",
+      "\(bits)", "\(packets)", "\(size)", "\(try milliseconds(default: Self.usualDuration))",
     ]
   }
 
