@@ -25,6 +25,7 @@ struct broker {
     int process_files;   // directory: a proc file system of the slice's PID namespace
     int rings;           // rings_watch()
     struct slice_raw_state *state; // shared, outlives this process
+    uint64_t unanswered; // call that the last broker was answering when it ended, 0: none
     struct events events;
 };
 

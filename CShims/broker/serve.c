@@ -49,6 +49,26 @@ int serve_prepare(void)
     return -1;
 }
 
+// A target that was killed meanwhile is no error. 0, or -1 with errno: ENOENT where no such call waits.
+static int respond(int listener, uint64_t id, int32_t error, int64_t value, uint32_t flags)
+{
+    union response response;
+    memset(&response, 0, sizeof response);
+    response.answer.id = id;
+    response.answer.error = -error;
+    response.answer.val = error == 0 ? value : 0;
+    response.answer.flags = flags;
+    return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+// The call that the last broker was answering when it ended, if it came by this listener: it was given
+// to that one, and to no other. Numbers of calls begin by chance for each filter (kernel/seccomp.c).
+static void fail_unanswered(struct broker *broker, int listener)
+{
+    if (broker->unanswered != 0 && respond(listener, broker->unanswered, ENOBUFS, 0, 0) == 0)
+        broker->unanswered = 0;
+}
+
 int serve_add(struct broker *broker, int listener)
 {
     const uint64_t none = 0;
@@ -65,19 +85,8 @@ int serve_add(struct broker *broker, int listener)
     // refuse it.
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
     broker->listeners[broker->listener_count++] = listener;
+    fail_unanswered(broker, listener);
     return 0;
-}
-
-// A target that was killed meanwhile is no error.
-static void respond(int listener, uint64_t id, int32_t error, int64_t value, uint32_t flags)
-{
-    union response response;
-    memset(&response, 0, sizeof response);
-    response.answer.id = id;
-    response.answer.error = -error;
-    response.answer.val = error == 0 ? value : 0;
-    response.answer.flags = flags;
-    ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
 // ---- socket(2) ---------------------------------------------------------------------------------
@@ -268,7 +277,8 @@ int serve(struct broker *broker, int listener)
 
 void serve_recover(struct broker *broker)
 {
-    if (broker->state->serving != 0)
-        respond(broker->listeners[0], broker->state->serving, ENOBUFS, 0, 0);
+    broker->unanswered = broker->state->serving;
     broker->state->serving = 0;
+    for (unsigned i = 0; i < broker->listener_count; i++)
+        fail_unanswered(broker, broker->listeners[i]);
 }

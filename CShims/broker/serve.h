@@ -12,7 +12,7 @@ int serve_prepare(void);
 int serve_add(struct broker *broker, int listener);
 
 // Fails the call that an earlier broker was answering when it was killed: nobody else could. Its
-// thread would wait for ever.
+// thread would wait for ever. If it came by a listener that is not there yet, serve_add() does it.
 void serve_recover(struct broker *broker);
 
 // Answers one call, where there is one. 0, or -1 with errno where the listener is of no use any more.

@@ -1172,6 +1172,20 @@ for line in sys.stdin: print(len(received(made)))
         self.assertEqual(program.line(), "ENOBUFS")
         program.wait()
 
+    def test_so_does_one_of_a_command_that_entered_once_its_listener_is_there(self):
+        where = self.box()
+        program, listener = where.enter(
+            PYTHON, "-c", "from socket import *; import errno\n"
+            "try: socket(AF_INET, SOCK_RAW, 1); print('ok')\n"
+            "except OSError as error: print(errno.errorcode[error.errno])")
+        notification = ctypes.create_string_buffer(80)
+        box.check(box.libc.ioctl(listener, ctypes.c_ulong(0xc0502100), notification))
+        where.write_state(0, notification.raw[:8])
+        where.start_broker()
+        self.assertEqual(where.listen(listener), (0, 0, 0))
+        self.assertEqual(program.communicate(timeout=10)[0], "ENOBUFS\n")
+        os.close(listener)
+
     def test_between_two_grants_it_trusts_no_socket(self):
         """Killed while it looked for sockets: the next one ends all that are open."""
         where = self.served(ipv4=[ICMP], udp=[(5000, 5000)])
