@@ -118,6 +118,15 @@ public enum Files {
     return names(in: stream).sorted()
   }
 
+  /// Where a symbolic link leads, or what a magic link of proc says (proc(5)); nil for what is neither, or
+  /// longer than PATH_MAX.
+  public static func linkText(_ path: String) -> String? {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+    let count = readlink(path, &buffer, Int(PATH_MAX))
+    guard count > 0 else { return nil }
+    return String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
   /// The names that an open directory still has to give, without `.` and `..`; closes it.
   static func names(in stream: OpaquePointer) -> [String] {
     defer { closedir(stream) }

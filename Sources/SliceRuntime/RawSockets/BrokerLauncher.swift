@@ -40,6 +40,7 @@ struct BrokerLauncher: Sendable {
     let plan = try reporting("prepare the broker of \(name)") { () throws(SystemError) in
       let group = cgroup(slice)
       try group.create(existingIsFine: true)
+      try Self.end(Self.members(of: group))
       return BrokerPlan(
         stage: stage, program: program, null: null, slice: try NamespaceSet(of: process),
         cgroup: try group.open(), listener: listener,
@@ -80,16 +81,46 @@ struct BrokerLauncher: Sendable {
     return SharedFD(files, label: "process files of the slice")
   }
 
-  /// The one that an earlier supervisor started, if it lives: alone in its cgroup.
+  /// The one that an earlier supervisor started, if it lives and takes connections: alone in its cgroup.
   func find(_ slice: SliceCgroup, layout: SliceLayout) -> RunningBroker? {
-    let group = cgroup(slice)
-    guard let text = try? group.read("cgroup.procs"),
-      let pid = text.split(separator: "\n").first.flatMap({ Int32($0) }), pid > 0,
-      let process = try? PidFD(pid: pid),
-      // Now that it is held: still that one.
-      (try? group.read("cgroup.procs"))?.split(separator: "\n").first == Substring("\(pid)"),
+    guard let process = Self.members(of: cgroup(slice)).first,
       let control = try? RawControl(path: layout.broker)
     else { return nil }
     return RunningBroker(process: process, control: control)
+  }
+
+  /// The processes of a cgroup; none where it has gone.
+  private static func members(of group: Cgroup) -> [PidFD] {
+    func pids() -> [Int32] {
+      ((try? group.read("cgroup.procs")) ?? "").split(separator: "\n").compactMap { Int32($0) }
+    }
+    // 0 is a process of a namespace that cannot be seen from here.
+    let held = pids().filter { $0 > 0 }.compactMap { try? PidFD(pid: $0) }
+    // Now that they are held: still those.
+    let present = Set(pids())
+    return held.filter { present.contains($0.pid) }
+  }
+
+  /// Ends brokers that nobody can reach, which would go on answering beside the next one. Not by
+  /// cgroup.kill: under Linux 6.18 a child that is then born into that cgroup is killed as well.
+  ///
+  /// - Throws: EBUSY where one does not end within a second.
+  private static func end(_ brokers: [PidFD]) throws(SystemError) {
+    for broker in brokers { try? broker.signal(SIGKILL) }  // ESRCH: it has ended
+    for broker in brokers where !broker.hasEnded(within: 1000) {
+      throw SystemError(code: EBUSY, operation: "kill", subject: "earlier broker \(broker.pid)")
+    }
+  }
+
+  /// The listeners that a broker serves beside the slice's first, which an earlier supervisor gave it.
+  func visitors(of broker: RunningBroker) -> [SharedFD] {
+    let files = "/proc/\(broker.process.pid)/fd"
+    // Of one that has just ended there is nothing to take over.
+    return ((try? Files.list(files)) ?? []).compactMap { name in
+      guard let number = Int32(name), number > BrokerPlan.listenerNumber,
+        Files.linkText(files + "/" + name) == "anon_inode:seccomp notify"
+      else { return nil }
+      return try? broker.process.descriptor(number, label: "listener of a filter")
+    }
   }
 }

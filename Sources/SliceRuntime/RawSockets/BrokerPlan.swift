@@ -22,6 +22,9 @@ struct BrokerPlan {
   /// CAP_NET_RAW, and CAP_SETPCAP with which it gives up the rest.
   let capabilities: CapabilitySet
 
+  /// The broker's own number of `listener`; those of other filters have higher ones.
+  static let listenerNumber: Int32 = 3
+
   var plan: LaunchPlan {
     let descriptors = [null, null, null, listener, control, processes, state]
     return LaunchPlan(
@@ -44,7 +47,8 @@ struct BrokerPlan {
       descriptors: descriptors,
       executable: program,
       arguments: [
-        "slice-broker", "--report", "\(descriptors.count)", "--listener", "3", "--control", "4",
+        "slice-broker", "--report", "\(descriptors.count)", "--listener",
+        "\(Self.listenerNumber)", "--control", "4",
         "--processes", "5", "--state", "6",
       ],
       environment: [],

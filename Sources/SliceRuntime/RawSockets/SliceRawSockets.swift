@@ -28,14 +28,26 @@ final class SliceRawSockets: Sendable {
   private let cgroup: SliceCgroup
   private let launcher: BrokerLauncher
 
+  /// The listener of a command that entered.
+  private struct Visitor {
+    let listener: SharedFD
+    /// By the present broker.
+    var isServed: Bool
+
+    /// Whether nobody is left under the filter (seccomp_unotify(2): then its listener hangs up).
+    var isUnused: Bool {
+      var entry = pollfd(fd: listener.rawValue, events: 0, revents: 0)
+      return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
+    }
+  }
+
   private struct State {
     var grants: RawGrants
     var ringBytes: UInt64
     var broker: RunningBroker?
     /// The broker knows `grants` and all of `visitors`.
     var isSettled = false
-    /// Listeners of commands that entered, for the next broker.
-    var visitors: [SharedFD] = []
+    var visitors: [Visitor] = []
     var failures: UInt64 = 0
     /// When to try again, on the monotonic clock.
     var nextTry: UInt64 = 0
@@ -51,6 +63,8 @@ final class SliceRawSockets: Sendable {
   private static let tryTimeout: Int32 = 2000
   /// Nanoseconds from the end of a broker to the start of the next: the slice itself may be ending.
   private static let pause: UInt64 = 100_000_000
+  /// Tries that may fail before it is told, and a broker that does not answer is replaced.
+  private static let patience: UInt64 = 3
 
   init(
     _ name: SliceName, slice: PidFD, listener: SharedFD, state: SharedFD, layout: SliceLayout,
@@ -103,6 +117,7 @@ final class SliceRawSockets: Sendable {
     }
     it.broker = nil
     it.isSettled = false
+    for place in it.visitors.indices { it.visitors[place].isServed = false }
   }
 
   /// Tells the broker what it does not know.
@@ -110,9 +125,11 @@ final class SliceRawSockets: Sendable {
     guard let broker = it.broker, !it.isSettled else { return }
     let outcome = try grant(&it, broker, timeout)
     if outcome.isUnsettled { it.findings.append(.unsettled(outcome)) }
-    it.visitors.removeAll(where: Self.isUnused)
-    for visitor in it.visitors {
-      try broker.control.listen(visitor, timeout: timeout) { note($0, &it) }
+    it.visitors.removeAll(where: \.isUnused)
+    for place in it.visitors.indices where !it.visitors[place].isServed {
+      let listener = it.visitors[place].listener
+      try broker.control.listen(listener, timeout: timeout) { note($0, &it) }
+      it.visitors[place].isServed = true
     }
     it.isSettled = true
   }
@@ -175,17 +192,19 @@ final class SliceRawSockets: Sendable {
   /// Has the broker serve a command that enters, now or, where it has just been lost, soon.
   func listen(_ visitor: SharedFD) throws(SliceError) {
     try it.withLock { (it) throws(SliceError) in
-      it.visitors.removeAll(where: Self.isUnused)
+      it.visitors.removeAll(where: \.isUnused)
       guard it.visitors.count < Self.mostVisitors else { throw tooManyVisitors }
+      var isServed = false
       if let broker = it.broker {
         do throws(SystemError) {
           try broker.control.listen(visitor, timeout: Self.commandTimeout) { note($0, &it) }
+          isServed = true
         } catch {
           guard error.code != EMFILE else { throw tooManyVisitors }
           reconnect(&it)
         }
       }
-      it.visitors.append(visitor)
+      it.visitors.append(Visitor(listener: visitor, isServed: isServed))
     }
   }
 
@@ -196,12 +215,6 @@ final class SliceRawSockets: Sendable {
     SliceError(
       .failed, "too many commands are in \(name) already: its broker serves \(Self.mostVisitors)",
       hint: "this is for slices with raw.allow; let some end first")
-  }
-
-  /// Whether nobody is left under the filter (seccomp_unotify(2): then its listener hangs up).
-  private static func isUnused(_ listener: SharedFD) -> Bool {
-    var entry = pollfd(fd: listener.rawValue, events: 0, revents: 0)
-    return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
   }
 
   // MARK: - Looking after it
@@ -251,6 +264,7 @@ final class SliceRawSockets: Sendable {
       if it.broker == nil {
         if let found = launcher.find(cgroup, layout: layout) {
           it.broker = found
+          it.visitors += launcher.visitors(of: found).map { Visitor(listener: $0, isServed: true) }
         } else {
           it.broker = try launch()
           it.findings.append(.brokerStarted(pid: it.broker!.process.pid))
@@ -259,11 +273,12 @@ final class SliceRawSockets: Sendable {
       try settle(&it, Self.tryTimeout)
       it.failures = 0
     } catch {
-      reconnect(&it)
       it.failures += 1
+      // One that lives and does not answer, though nobody has stopped the slice, is of no use.
+      if it.failures >= Self.patience, !cgroup.limits.isFrozen { stop(&it) } else { reconnect(&it) }
       it.nextTry = now + Self.pause << min(it.failures, 9)
       // Once, not at each try.
-      if it.failures == 3 { it.findings.append(.brokerLost(reason: "\(error)")) }
+      if it.failures == Self.patience { it.findings.append(.brokerLost(reason: "\(error)")) }
     }
   }
 
