@@ -24,8 +24,7 @@ static void pad(struct frame *frame, size_t to)
         put8(frame, 0);
 }
 
-// RFC 1071.
-static uint16_t checksum(const uint8_t *bytes, size_t count, uint32_t sum)
+uint16_t checksum(const uint8_t *bytes, size_t count, uint32_t sum)
 {
     for (size_t i = 0; i + 1 < count; i += 2)
         sum += (uint32_t)(bytes[i] << 8 | bytes[i + 1]);

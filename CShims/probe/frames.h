@@ -13,6 +13,9 @@ struct ends {
     uint8_t ipv6[16], other6[16];
 };
 
+// The sum of RFC 1071 over bytes and an earlier sum, as a number.
+uint16_t checksum(const uint8_t *bytes, size_t count, uint32_t sum);
+
 enum { MOST_FRAME = 256, COOKIE = 16 };
 
 struct forgery {

@@ -1,8 +1,13 @@
 #include "link.h"
 #include "probe.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
+#include <netpacket/packet.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -44,6 +49,44 @@ bool link_address(const char *name, uint8_t mac[6])
         return false;
     memcpy(mac, about.ifr_hwaddr.sa_data, 6);
     return true;
+}
+
+int link_tap(unsigned link, unsigned protocol)
+{
+    int shown = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_ll place = {.sll_family = AF_PACKET, .sll_protocol = htons((uint16_t)protocol), .sll_ifindex = (int)link};
+    int room = 1 << 20;
+    if (shown < 0 || bind(shown, (void *)&place, sizeof place) < 0)
+        return -1;
+    setsockopt(shown, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    return shown;
+}
+
+bool link_enter(const char *pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/ns/net", pid);
+    int namespace = open(path, O_RDONLY | O_CLOEXEC);
+    bool entered = namespace >= 0 && setns(namespace, CLONE_NEWNET) == 0;
+    int error = errno;
+    close(namespace);
+    errno = error;
+    return entered;
+}
+
+bool link_neighbour(const char *name, uint8_t mac[6])
+{
+    char text[4096], device[32];
+    // Of the present namespace (proc(5), /proc/net/arp): address, type, flags, MAC address, mask, device.
+    if (read_text("/proc/self/net/arp", text, sizeof text) < 0)
+        return false;
+    char *rest, *line = strtok_r(text, "\n", &rest);
+    while (line && (line = strtok_r(NULL, "\n", &rest)))
+        if (sscanf(line, "%*s %*s %*s %hhx:%hhx:%hhx:%hhx:%hhx:%hhx %*s %31s", mac, mac + 1, mac + 2, mac + 3, mac + 4, mac + 5, device) == 7 &&
+            !strcmp(device, name))
+            return true;
+    errno = EHOSTUNREACH;
+    return false;
 }
 
 // rtnetlink(7). An attribute's length has its own 4 bytes in it and not its padding.

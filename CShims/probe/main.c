@@ -19,6 +19,16 @@
 //                                        sends as much as it can
 //   slice-probe leaving LINK SECONDS PORT PORT
 //                                        counts what of that leaves by a link, for two ports
+//   slice-probe witness PLACE LINK VIEW SECONDS TEXT…
+//                                        counts packets with these texts at a link of the host ("host") or of a PID's network
+//                                        namespace; VIEW is arriving, passing or leaving; ends when it has seen the last text
+//   slice-probe inject PID LINK KIND[:NUMBER] FROM TO TEXT
+//                                        sends packets from the network namespace of PID; KIND is udp, tcp, echo, gre or mac,
+//                                        NUMBER the source port or identifier
+//   slice-probe say TEXT PORT ADDRESS…   sends datagrams as anybody does
+//   slice-probe granted OWN OTHER        sends with raw sockets of udp:20000-20010 and sniff, forged packets among them
+//   slice-probe granted bare             the control: on a pair of links of its own, and counts what arrives
+//   slice-probe hold OWN OTHER           sends and receives with such sockets, until it is ended
 //
 // Each probe prints one JSON object on a line:
 //   {"probe": NAME, "argument": ARGUMENT, "outcome": "held|broken|inapplicable|error", "errno": NUMBER, "answer": its name,
@@ -43,7 +53,7 @@
 static const struct probe *const tables[] = {
     filter_probes, namespace_probes, capability_probes, file_probes, mount_probes, device_probes,
     terminal_probes, process_probes, descriptor_probes, ipc_probes, key_probes, resource_probes,
-    network_probes, identity_probes, system_probes,
+    network_probes, identity_probes, system_probes, raw_probes,
 };
 
 const struct probe *probe_find(const char *name)
@@ -134,11 +144,25 @@ int main(int count, char **arguments)
         return run_flood(arguments[2], arguments[3], arguments[4], arguments[5]);
     if (!strcmp(verb, "leaving") && count == 6)
         return run_leaving(arguments + 2);
+    if (!strcmp(verb, "witness") && count > 6)
+        return run_witness(arguments + 2);
+    if (!strcmp(verb, "inject") && count == 8)
+        return run_inject(arguments + 2);
+    if (!strcmp(verb, "say") && count > 4)
+        return run_say(arguments + 2);
+    if (!strcmp(verb, "granted") && count == 3 && !strcmp(arguments[2], "bare"))
+        return run_granted_bare();
+    if (!strcmp(verb, "granted") && count == 4)
+        return run_granted(arguments + 2);
+    if (!strcmp(verb, "hold") && count == 4)
+        return run_hold(arguments + 2);
     // Set-uid copies of this program say as whom they run (capability.set-uid).
     if (!strcmp(verb, "identity"))
         return printf("%d\n", (int)geteuid()) < 0;
     fprintf(stderr, "usage: slice-probe list | run|service|bare NAME[=ARGUMENT]… | neighbour TAG | print TEXT | as UID PROGRAM… |\n"
                     "  race|careless DIRECTORY | forge bare | forge PID LINK IPV4 IPV6 OTHER4 OTHER6 | sniff PID ADDRESS… | spin SECONDS PROCESSES |\n"
-                    "  flood ADDRESS PORT SECONDS PROCESSES | leaving LINK SECONDS PORT PORT\n");
+                    "  flood ADDRESS PORT SECONDS PROCESSES | leaving LINK SECONDS PORT PORT |\n"
+                    "  witness PLACE LINK VIEW SECONDS TEXT… | inject PID LINK KIND[:NUMBER] FROM TO TEXT | say TEXT PORT ADDRESS… |\n"
+                    "  granted OWN OTHER | granted bare | hold OWN OTHER\n");
     return 2;
 }

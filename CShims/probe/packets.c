@@ -31,18 +31,6 @@ static int fail(const char *what)
     return 1;
 }
 
-// A socket that shows frames of a protocol on a link; 0: on all links.
-static int tap(unsigned link, unsigned protocol)
-{
-    int shown = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_ll place = {.sll_family = AF_PACKET, .sll_protocol = htons((uint16_t)protocol), .sll_ifindex = (int)link};
-    int room = 1 << 20;
-    if (shown < 0 || bind(shown, (void *)&place, sizeof place) < 0)
-        return -1;
-    setsockopt(shown, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-    return shown;
-}
-
 // How many frames with the cookie in them it shows by now. What leaves is not counted.
 static int count(int shown, const uint8_t *cookie)
 {
@@ -58,16 +46,6 @@ static int count(int shown, const uint8_t *cookie)
     return seen;
 }
 
-static bool enter_network(const char *pid)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%s/ns/net", pid);
-    int namespace = open(path, O_RDONLY | O_CLOEXEC);
-    bool entered = namespace >= 0 && setns(namespace, CLONE_NEWNET) == 0;
-    close(namespace);
-    return entered;
-}
-
 // ---- forging
 
 struct wire {
@@ -80,7 +58,7 @@ struct wire {
 // A sending socket at the present namespace's end.
 static int sender(unsigned link, bool past)
 {
-    int sending = tap(link, 0), on = 1;
+    int sending = link_tap(link, 0), on = 1;
     if (sending >= 0 && past && setsockopt(sending, 263 /* SOL_PACKET */, 20 /* PACKET_QDISC_BYPASS */, &on, sizeof on) < 0)
         return -1;
     return sending;
@@ -170,15 +148,15 @@ int run_forge(char **arguments)
     wire.host = if_nametoindex(host);
     if (!wire.host || !link_address(host, wire.ends.peer_mac))
         return fail(host);
-    wire.arrived = tap(wire.host, ALL);
+    wire.arrived = link_tap(wire.host, ALL);
     size_t count = 0;
     while (forgeries[count].name)
         count++;
     int passing[count + 1];
     for (size_t i = 0; i < count; i++)
-        passing[i] = tap(wire.host, forgeries[i].protocol);
-    passing[count] = tap(wire.host, honest.protocol);
-    if (!bare && !enter_network(arguments[0]))
+        passing[i] = link_tap(wire.host, forgeries[i].protocol);
+    passing[count] = link_tap(wire.host, honest.protocol);
+    if (!bare && !link_enter(arguments[0]))
         return fail("the slice's network namespace");
     char own[IFNAMSIZ] = "probe-own";
     wire.own = bare ? if_nametoindex(own) : link_only();
@@ -216,9 +194,9 @@ int run_sniff(char **arguments)
     if (!arguments[0] || !arguments[1] || !arguments[2])
         return 2;
     int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (here < 0 || !enter_network(arguments[0]))
+    if (here < 0 || !link_enter(arguments[0]))
         return fail("the slice's network namespace");
-    int shown = tap(0, ALL);
+    int shown = link_tap(0, ALL);
     if (shown < 0)
         return fail("socket(AF_PACKET)");
     if (setns(here, CLONE_NEWNET) < 0)
@@ -250,7 +228,7 @@ int run_leaving(char **arguments)
         return 2;
     int ports[2] = {atoi(arguments[2]), atoi(arguments[3])};
     unsigned link = if_nametoindex(arguments[0]);
-    int shown = link ? tap(link, ALL) : -1;
+    int shown = link ? link_tap(link, ALL) : -1;
     if (shown < 0)
         return fail(arguments[0]);
     unsigned long long bytes[2] = {0};

@@ -31,7 +31,7 @@ struct probe {
 // One table a concern, each ended by a probe without a name.
 extern const struct probe filter_probes[], namespace_probes[], capability_probes[], file_probes[],
     mount_probes[], device_probes[], terminal_probes[], process_probes[], descriptor_probes[], ipc_probes[],
-    key_probes[], resource_probes[], network_probes[], identity_probes[], system_probes[];
+    key_probes[], resource_probes[], network_probes[], identity_probes[], system_probes[], raw_probes[];
 
 // ---- answers
 
@@ -93,5 +93,17 @@ int run_forge(char **arguments);
 int run_sniff(char **arguments);
 // `leaving LINK SECONDS PORT PORT`.
 int run_leaving(char **arguments);
+// `witness PLACE LINK VIEW SECONDS TEXT…` (witness.c).
+int run_witness(char **arguments);
+// `inject PID LINK KIND FROM TO TEXT`, `say TEXT PORT ADDRESS…` (inject.c).
+int run_inject(char **arguments);
+int run_say(char **arguments);
+
+// ---- raw sockets that were granted (granted.c)
+
+// `granted OWN OTHER`, `granted bare`: the control, `hold OWN OTHER`.
+int run_granted(char **arguments);
+int run_granted_bare(void);
+int run_hold(char **arguments);
 
 #endif

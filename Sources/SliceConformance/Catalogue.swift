@@ -3,7 +3,9 @@ public enum Catalogue {
   public static let all: [ConformanceCase] =
     FilterCases.all + NamespaceCases.all + CapabilityCases.all + KernelFileCases.all
     + MountCases.all + DeviceCases.all + ProcessCases.all + LaunchCases.all + CommunicationCases.all
-    + SystemCases.all + NetworkCases.all + PacketCases.all + IdentityCases.all + ResourceCases.all
+    + SystemCases.all + NetworkCases.all + PacketCases.all + RawSocketCases.all
+    + SharedAddressCases.all + OverlayCases.all + TrafficCases.all + IdentityCases.all
+    + ResourceCases.all
     + ShareCases.all + ImageCases.all + RaceCases.all + SupervisorCases.all
 
   /// - Parameter pattern: an id, the beginning of one up to a dot, or one with `*` in it for anything.

@@ -26,6 +26,10 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
   case diskQuota = "disk-quota"
   case processLimits = "process-limits"
   case classifier
+  case rawProgram = "raw-program"
+  case rawBroker = "raw-broker"
+  case overlayPrograms = "overlay-programs"
+  case flowAudit = "flow-audit"
   case shaping
   // Of a launch.
   case closedDescriptors = "closed-descriptors"
@@ -69,6 +73,10 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
     case .processLimits: "resource limits of processes"
     case .shaping: "a class of its own for each slice on the uplink"
     case .classifier: "the classifier at the host's end of the link"
+    case .rawProgram: "the program that judges what raw sockets send"
+    case .rawBroker: "the broker that opens raw sockets, and its filters on them"
+    case .overlayPrograms: "an overlay's own network namespace, and the programs on its links"
+    case .flowAudit: "the count of what leaves by the uplinks, by slice"
     case .closedDescriptors: "closing every descriptor but the streams"
     case .untraceableInit: "an unreadable, undumpable slice-init"
     case .identity: "ids and groups set from the slice's own files"

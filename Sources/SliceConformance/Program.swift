@@ -59,13 +59,14 @@ final class RunningProgram {
 
   func text(_ stream: Int) -> String { String(decoding: texts[stream], as: UTF8.self) }
 
-  /// Reads until both streams end, or the output contains `word`.
+  /// Reads until both streams end, or one contains `word`: standard output, or as `stream` says.
   func collect(
-    until deadline: Double, waitingFor word: String? = nil, _ interruption: Interruption?
+    until deadline: Double, waitingFor word: String? = nil, in stream: Int = 0,
+    _ interruption: Interruption?
   ) throws {
     while descriptors.contains(where: { $0 >= 0 }) {
       try interruption?.check()
-      if let word, text(0).contains(word) { return }
+      if let word, text(stream).contains(word) { return }
       let left = deadline - Clock.now
       guard left > 0 else { throw SuiteError("no end of '\(name)' in time") }
       // A signal for the suite is looked for every now and then.
@@ -95,6 +96,9 @@ final class RunningProgram {
     status = ended
     return ended
   }
+
+  /// Asks it to end, as Ctrl-C does.
+  func interrupt() { kill(pid, SIGINT) }
 
   /// Ends it by SIGTERM, after two seconds by SIGKILL. Fine when it has ended.
   func end() {

@@ -44,6 +44,14 @@ extension Defence {
       "see 'Max core file size' in /proc/P/limits, which must be 0; if not, install sliced anew and restart the slices"
     case .classifier:
       "tc filter show dev LINK ingress, LINK as 'slicectl inspect' shows it, must name the program from_slice with direct-action, before any other filter; where it is missing or comes second, remove what was added and restart the slice; where it is there and lets this pass, classifier.bpf.o was changed: install it anew, restart sliced and the slices; 'slicectl stop-all' keeps everything in meanwhile"
+    case .rawProgram:
+      "nsenter -t P -n tc filter show dev eth0 egress must name the program from_raw_socket with direct-action, before any other filter; where it is missing, restart the slice; where it is there and lets this pass, raw.bpf.o was changed: install it anew and restart the slices that have raw.allow; 'slicectl set NAME raw.allow=' ends raw sockets meanwhile"
+    case .rawBroker:
+      "slice-broker gave a raw socket more than was granted, or left it what was withdrawn: compare raw.allow in 'slicectl inspect NAME' with what the report says; install slice-broker anew and restart the slices that have raw.allow ('slicectl set NAME raw.allow=' ends their raw sockets meanwhile); where that changes nothing, report the fault as Docs/security.md says"
+    case .overlayPrograms:
+      "'slicectl overlay inspect NAME' must show no problem and count the drop ('source', 'protocol', 'frame'); where it doesn't, have the members leave ('slicectl overlay leave NAME SLICE') until overlay.bpf.o is installed anew and sliced restarted"
+    case .flowAudit:
+      "tc filter show dev UPLINK egress must name the program to_uplink; where it is missing, another program has taken its place: remove that and restart sliced; where it is there, classifier.bpf.o was changed: install it anew and restart sliced. Until then don't answer abuse reports by 'slicectl flows' alone"
     case .shaping:
       "tc -s class show dev UPLINK must show a class for each slice, with rates by its net.weight; where the qdisc isn't sliced's, somebody else has configured the link: give it back ('tc qdisc delete dev UPLINK root') and restart sliced; set [total] net in node.toml to what the link can carry"
     case .closedDescriptors:

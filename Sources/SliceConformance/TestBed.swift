@@ -13,6 +13,7 @@ final class TestBed {
   let directory: String
   private var slices: [String] = []
   private var images: [String] = []
+  var overlays: [String] = []
   private var companions: [RunningProgram] = []
 
   /// Programs of this installation.
@@ -86,6 +87,21 @@ final class TestBed {
     try Program().run(
       [tools.probe, "as", "\(user)", tools.slicectl, "--socket", tools.socket] + arguments,
       seconds: 60, interruption: interruption)
+  }
+
+  /// A user that is nobody's here.
+  static let stranger: UInt32 = 64_242
+
+  /// Runs as another user what must be refused; throws where this can't be had.
+  func asStranger(_ arguments: [String]) throws -> Program.Result {
+    let result = try slicectl(arguments, as: Self.stranger)
+    if result.status == 125, result.errors.contains("slice-probe: as") {
+      throw Unenforceable(reason: "running the client as another user, which only root can")
+    }
+    if result.errors.contains("no permission to talk") {
+      throw Unenforceable(reason: "the supervisor's socket is closed to other users anyway")
+    }
+    return result
   }
 
   /// slice-probe on the host.
@@ -272,6 +288,14 @@ final class TestBed {
     return name
   }
 
+  /// A slice with raw sockets, and what it has sent by them.
+  private(set) lazy var granted = Result { () throws -> String in try grantedSlice() }
+  private(set) lazy var grantedPackets = Result { () throws -> GrantedPackets in
+    try GrantedPackets(self)
+  }
+  private(set) lazy var overlay = Result { () throws -> TestOverlay in try TestOverlay(self) }
+  private(set) lazy var sharing = Result { () throws -> SharingSlices in try SharingSlices(self) }
+
   private(set) lazy var forgedPackets = Result { () throws -> ForgedPackets in
     try ForgedPackets(self)
   }
@@ -313,6 +337,7 @@ final class TestBed {
     }
     for companion in companions { companion.end() }
     if !slices.isEmpty { attempt { try slicectl(["destroy", "--force"] + slices, seconds: 120) } }
+    for overlay in overlays { attempt { try slicectl(["overlay", "delete", overlay]) } }
     for image in images { attempt { try slicectl(["image", "remove", image]) } }
     // With what an attack that worked has made there.
     if let complaint = File.remove(directory) { complaints.append(complaint) }

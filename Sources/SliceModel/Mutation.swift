@@ -32,6 +32,9 @@
     case lostWeight = "weight"
     case noQuota = "quota"
 
+    /// Options of packet sockets by which their packets get past the policy.
+    case rawOptions = "raw-options"
+
     /// No program for devices hangs on the slices' cgroup.
     case anyDevice = "device-program"
 

@@ -26,12 +26,7 @@ struct Authorization: Sendable {
 }
 
 extension Authorization.Subject {
-  func maySee(_ record: SliceRecord) -> Bool {
-    #if DEBUG
-      if Mutation.current == .nobodysSlices { return true }
-    #endif
-    return isAdministrator || record.owner == caller.user
-  }
+  func maySee(_ record: SliceRecord) -> Bool { mayTouch(whatBelongsTo: record.owner) }
 
   /// Refuses the slice of somebody else.
   func require(_ record: SliceRecord) throws(SliceError) {
@@ -42,8 +37,13 @@ extension Authorization.Subject {
     }
   }
 
-  func maySee(_ record: OverlayRecord) -> Bool {
-    isAdministrator || record.owner == caller.user
+  func maySee(_ record: OverlayRecord) -> Bool { mayTouch(whatBelongsTo: record.owner) }
+
+  private func mayTouch(whatBelongsTo owner: UInt32) -> Bool {
+    #if DEBUG
+      if Mutation.current == .nobodysSlices { return true }
+    #endif
+    return isAdministrator || owner == caller.user
   }
 
   /// Refuses the overlay of somebody else.

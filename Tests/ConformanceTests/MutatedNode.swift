@@ -19,8 +19,10 @@ struct Mutation: Sendable, CustomStringConvertible {
     case client
     /// A slice-init that was compiled with this header of Tests/ConformanceTests before it.
     case sliceInit(String)
-    /// A classifier that was compiled with these lines before it.
-    case classifier(String)
+    /// A program of the kernel's, by its source below CShims, that was compiled with these lines before it.
+    case kernelProgram(String, String)
+    /// A slice-broker of which one source was compiled with these lines before it.
+    case broker(String, String)
   }
 
   init(_ name: String, _ defences: Defence..., change: Change = .supervisor) {
@@ -47,6 +49,16 @@ struct Verdicts {
     cases[id]?["remedy"].array?.compactMap(\.string) ?? []
   }
 
+  /// A slow way to a world that takes everything and answers nothing, as Tests/Conformance/run makes it.
+  private static let uplink = """
+    ip link add up0 type veth peer name up1
+    ip address add 203.0.113.2/24 dev up0
+    ip link set up0 up
+    ip link set up1 up
+    ip neighbour add 203.0.113.1 lladdr 02:00:00:00:00:01 nud permanent dev up0
+    ip route add default via 203.0.113.1
+    """
+
   /// Runs the cases that `patterns` select. One that can't be judged is an issue.
   init(_ mutation: Mutation?, _ patterns: [String]) throws {
     let programs = try MutatedPrograms(mutation)
@@ -63,6 +75,8 @@ struct Verdicts {
       ]
     let node = try TestNode(options)
     defer { node.remove() }
+    let made = try node.host.run(["sh", "-ec", Self.uplink])
+    guard made.status == 0 else { throw HarnessError("uplink: \(made)") }
     var command = node.slicectlCommand(
       ["conformance", "--format", "json"] + patterns.flatMap { ["--only", $0] })
     if case .client? = mutation?.change {
@@ -124,8 +138,11 @@ struct MutatedPrograms {
     case .sliceInit(let header)?:
       directory = try Self.copy(Self.sliceInit(header))
       variable = nil
-    case .classifier(let lines)?:
-      directory = try Self.copy(Self.classifier(lines))
+    case .kernelProgram(let source, let lines)?:
+      directory = try Self.copy(Self.kernelProgram(source, lines))
+      variable = nil
+    case .broker(let source, let lines)?:
+      directory = try Self.copy(Self.broker(source, lines))
       variable = nil
     }
   }
@@ -177,14 +194,32 @@ struct MutatedPrograms {
   }
 
   /// As the Makefile does it.
-  private static func classifier(_ lines: String) -> String {
+  private static func kernelProgram(_ source: String, _ lines: String) -> String {
     """
     cat >mutation.h <<'END'
     \(lines)
     END
-    "$(dirname "$(realpath "$(command -v swift)")")/clang" --target=bpf -mcpu=v3 -O2 -g \
+    name=$(basename '\(source)' .c)
+    "$(dirname "$(realpath "$(command -v swift)")")/clang" --target=bpf -mcpu=v3 -O2 -g -ffreestanding \
       -idirafter /usr/include/$(uname -m)-linux-gnu -I"$checkout/CShims/classifier" -include mutation.h \
-      -c "$checkout/CShims/classifier/classifier.bpf.c" -o classifier.bpf.o
+      -c "$checkout/CShims/\(source)" -o "$name.o"
+    """
+  }
+
+  private static func broker(_ source: String, _ lines: String) -> String {
+    """
+    cat >mutation.h <<'END'
+    \(lines)
+    END
+    rm slice-broker
+    musl=/usr/lib/$(uname -m)-linux-musl
+    compile="musl-gcc -std=gnu11 -Os -fPIE -I$checkout/CShims/protocol -I$checkout/CShims/broker \
+      -idirafter /usr/include -idirafter /usr/include/$(uname -m)-linux-gnu"
+    others=$(ls "$checkout"/CShims/broker/*.c | grep -v '/\(source)$')
+    $compile -include "$PWD/mutation.h" -c "$checkout/CShims/broker/\(source)" -o mutated.o
+    $compile -static -nostartfiles -Wl,-pie,--no-dynamic-linker \
+      $musl/rcrt1.o $musl/crti.o mutated.o $others $musl/crtn.o -o slice-broker
+    chmod 711 slice-broker
     """
   }
 }

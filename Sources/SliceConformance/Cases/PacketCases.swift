@@ -107,12 +107,6 @@ struct ForgedPackets {
 }
 
 extension TestBed {
-  /// Who isn't root gets no socket; what else goes wrong is to be looked at.
-  fileprivate func failure(ofPackets result: Program.Result) -> any Error {
-    result.complaint.contains("not permitted") || result.complaint.contains("denied")
-      ? Unenforceable(reason: "\(result.complaint); it needs root") : SuiteError(result.complaint)
-  }
-
   /// A slice's own addresses, and the host's end of its link.
   func addresses(of slice: String) throws -> (link: String, ipv4: String, ipv6: String) {
     let network = try json(["inspect", slice])["network"]

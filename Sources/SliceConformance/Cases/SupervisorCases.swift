@@ -30,29 +30,12 @@ enum SupervisorCases {
       "CVE-2003-0063, console_codes(4)", needs: [.escaping], escapes),
   ]
 
-  /// A user that is nobody's here.
-  private static let stranger: UInt32 = 64_242
-
-  /// Runs as another user what must be refused; nil where this can't be had.
-  private static func asStranger(
-    _ bed: TestBed, _ arguments: [String]
-  ) throws -> Program.Result {
-    let result = try bed.slicectl(arguments, as: stranger)
-    if result.status == 125, result.errors.contains("slice-probe: as") {
-      throw TestBed.Unenforceable(reason: "running the client as another user, which only root can")
-    }
-    if result.errors.contains("no permission to talk") {
-      throw TestBed.Unenforceable(reason: "the supervisor's socket is closed to other users anyway")
-    }
-    return result
-  }
-
   private static func foreign(_ bed: TestBed) throws -> Verdict {
     let slice = try bed.idle.get()
-    let seen = try asStranger(bed, ["--json", "list"])
+    let seen = try bed.asStranger(["--json", "list"])
     guard seen.status == 0 else { return .error(seen.complaint) }
     if seen.output.contains("\"\(slice)\"") {
-      return .fail("list shows \(slice) to user \(stranger)")
+      return .fail("list shows \(slice) to user \(TestBed.stranger)")
     }
     for arguments in [
       ["inspect", slice], ["logs", slice], ["exec", slice, "--", "/probe", "list"],
@@ -61,10 +44,11 @@ enum SupervisorCases {
       ["destroy", "--force", slice],
       ["restart", slice], ["shares", slice],
     ] {
-      let result = try asStranger(bed, arguments)
+      let result = try bed.asStranger(arguments)
       guard result.status == 4 || result.status == 3 else {
         return .fail(
-          "user \(stranger) had status \(result.status) for \(arguments.joined(separator: " "))")
+          "user \(TestBed.stranger) had status \(result.status) for \(arguments.joined(separator: " "))"
+        )
       }
     }
     // The owner may, all the same.
@@ -75,9 +59,9 @@ enum SupervisorCases {
   /// Tried by who may not: nothing happens. Its control would stop all slices of the host, so there is none but
   /// that an ordinary call of the same user is answered.
   private static func stopAll(_ bed: TestBed) throws -> Verdict {
-    let allowed = try asStranger(bed, ["--json", "list"])
+    let allowed = try bed.asStranger(["--json", "list"])
     guard allowed.status == 0 else { return .error(allowed.complaint) }
-    let result = try asStranger(bed, ["stop-all"])
+    let result = try bed.asStranger(["stop-all"])
     return result.status == 4 ? .pass : .fail("status \(result.status): \(result.complaint)")
   }
 
@@ -170,7 +154,7 @@ enum SupervisorCases {
     }
     guard clients.count > 8 else { return .error("only \(clients.count) connections were had") }
     // The suite's user has used up its connections, where it isn't root, so another one asks.
-    var served = try bed.slicectl(["list"], as: stranger)
+    var served = try bed.slicectl(["list"], as: TestBed.stranger)
     if served.status == 125 || served.errors.contains("no permission") {
       served = try bed.slicectl(["list"], seconds: 20)
     }

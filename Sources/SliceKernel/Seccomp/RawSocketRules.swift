@@ -1,4 +1,5 @@
 import Glibc
+import SliceModel
 
 extension SeccompProfile {
   /// Raw and packet sockets.
@@ -30,17 +31,23 @@ extension SeccompProfile {
       UInt64(26) /* SO_ATTACH_FILTER */, 27 /* SO_DETACH_FILTER */, 44, /* SO_LOCK_FILTER */
     ]
     let rings = [UInt64(5) /* PACKET_RX_RING */, 13 /* PACKET_TX_RING */]
-    // Frames with a header of the sender's for the device, other programs for who gets what, and
-    // sending past the queue, where packets are judged.
-    let refused = [
-      UInt64(15) /* PACKET_VNET_HDR */, 18 /* PACKET_FANOUT */, 20 /* PACKET_QDISC_BYPASS */,
-      24, /* PACKET_VNET_HDR_SZ */
-    ]
     return sockets + filters.map { option(1 /* SOL_SOCKET */, $0, .ask) }
       + [option(1, 50 /* SO_ATTACH_BPF */, .fail(EPERM))]
       + rings.map { option(packetLevel, $0, .ask) }
       + refused.map { option(packetLevel, $0, .fail(EPERM)) }
   }()
+
+  /// Frames with a header of the sender's for the device, other programs for who gets what, and
+  /// sending past the queue, where packets are judged.
+  private static var refused: [UInt64] {
+    #if DEBUG
+      if Mutation.current == .rawOptions { return [] }
+    #endif
+    return [
+      15 /* PACKET_VNET_HDR */, 18 /* PACKET_FANOUT */, 20 /* PACKET_QDISC_BYPASS */,
+      24, /* PACKET_VNET_HDR_SZ */
+    ]
+  }
 
   private static let packet: UInt64 = 17  // AF_PACKET
   private static let packetLevel: UInt64 = 263  // SOL_PACKET
