@@ -5,6 +5,7 @@
 //   slice-probe service NAME[=ARGUMENT]… the same, then waits until it is ended: a slice's service
 //   slice-probe bare NAME[=ARGUMENT]…    tries them where no defence is: the control
 //   slice-probe neighbour TAG            leaves what a neighbour must not find, until it is ended
+//   slice-probe exhaust                  takes all message queues, pending signals and locked memory that it gets, likewise
 //   slice-probe print TEXT               writes it as it is: what a hostile service would
 //   slice-probe as UID PROGRAM…          executes it as a user without groups: for attacks on the supervisor
 //   slice-probe race DIRECTORY           has names of the root lead to this directory of the host and back, for ever
@@ -126,6 +127,8 @@ int main(int count, char **arguments)
         return run_bare(arguments + 2);
     if (!strcmp(verb, "neighbour") && count == 3)
         return run_neighbour(arguments[2]);
+    if (!strcmp(verb, "exhaust"))
+        return run_exhaust();
     if (!strcmp(verb, "as") && count > 3)
         return execute_as(arguments[2], arguments + 3);
     if (!strcmp(verb, "print") && count == 3)
@@ -159,7 +162,7 @@ int main(int count, char **arguments)
     // Set-uid copies of this program say as whom they run (capability.set-uid).
     if (!strcmp(verb, "identity"))
         return printf("%d\n", (int)geteuid()) < 0;
-    fprintf(stderr, "usage: slice-probe list | run|service|bare NAME[=ARGUMENT]… | neighbour TAG | print TEXT | as UID PROGRAM… |\n"
+    fprintf(stderr, "usage: slice-probe list | run|service|bare NAME[=ARGUMENT]… | neighbour TAG | exhaust | print TEXT | as UID PROGRAM… |\n"
                     "  race|careless DIRECTORY | forge bare | forge PID LINK IPV4 IPV6 OTHER4 OTHER6 | sniff PID ADDRESS… | spin SECONDS PROCESSES |\n"
                     "  flood ADDRESS PORT SECONDS PROCESSES | leaving LINK SECONDS PORT PORT |\n"
                     "  witness PLACE LINK VIEW SECONDS TEXT… | inject PID LINK KIND[:NUMBER] FROM TO TEXT | say TEXT PORT ADDRESS… |\n"

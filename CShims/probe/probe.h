@@ -79,6 +79,8 @@ bool is_null_device(const struct stat *info);
 int run_bare(char **list);
 // `neighbour TAG`: leaves traces of every kind of communication, until SIGTERM.
 int run_neighbour(const char *tag);
+// `exhaust`: takes all message queues, pending signals and locked memory that its user gets, until SIGTERM.
+int run_exhaust(void);
 // The System V key of a tag.
 int tag_key(const char *tag);
 // `race DIRECTORY` and `careless DIRECTORY` (race.c).

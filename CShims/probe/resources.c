@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,11 +294,65 @@ static struct answer files(const char *argument)
     return answer;
 }
 
+// ---- what the kernel counts for a user
+
+// One of each, which a user who has taken all doesn't get. The queue goes again.
+static struct answer accounts(const char *argument)
+{
+    (void)argument;
+    char name[32];
+    snprintf(name, sizeof name, "/account-%d", getpid());
+    mqd_t queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600, NULL);
+    if (queue == (mqd_t)-1)
+        return answer_of(true, error_name(errno), "mq_open(one more)");
+    mq_close(queue);
+    mq_unlink(name);
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGRTMIN);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    if (sigqueue(getpid(), SIGRTMIN, (union sigval){0}) < 0)
+        return answer_of(true, error_name(errno), "sigqueue(one more)");
+    void *page = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return failed("mmap(64 KiB)");
+    if (mlock(page, 1 << 16) < 0)
+        return answer_of(true, error_name(errno), "mlock(64 KiB more)");
+    return answer_of(false, "", "one more message queue, pending signal and locked page");
+}
+
+// Until none is had any more; bounded where there is no limit.
+int run_exhaust(void)
+{
+    for (int i = 0; i < 1000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "/exhaust-%d", i);
+        if (mq_open(name, O_RDWR | O_CREAT, 0600, NULL) == (mqd_t)-1)
+            break;
+    }
+    sigset_t blocked;
+    sigfillset(&blocked);
+    sigdelset(&blocked, SIGTERM);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    for (int i = 0; i < 1 << 20 && sigqueue(getpid(), SIGRTMIN, (union sigval){0}) == 0; i++) {
+    }
+    for (int i = 0; i < 1 << 10; i++) {
+        void *page = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED || mlock(page, 1 << 16) < 0)
+            break;
+    }
+    puts("{\"finished\":true}");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
 const struct probe resource_probes[] = {
     {"resource.core", core},           {"resource.raise-limit", raise_limit},
     {"resource.oom-score", out_of_memory_score}, {"resource.own-limits", own_limits},
     {"resource.cgroup-path", outside_path}, {"resource.leave", leave},
     {"resource.neighbours", neighbours}, {"resource.processes", processes},
     {"resource.memory", memory},       {"resource.disk", disk},
-    {"resource.files", files},         {0},
+    {"resource.files", files},         {"resource.accounts", accounts},
+    {0},
 };

@@ -25,6 +25,7 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
   case weights
   case diskQuota = "disk-quota"
   case processLimits = "process-limits"
+  case ownLimits = "own-limits"
   case classifier
   case rawProgram = "raw-program"
   case rawBroker = "raw-broker"
@@ -71,6 +72,7 @@ public enum Defence: String, Sendable, CaseIterable, Codable {
     case .weights: "weights of the slices' cgroups"
     case .diskQuota: "project quotas"
     case .processLimits: "resource limits of processes"
+    case .ownLimits: "limits that count for each slice by itself"
     case .shaping: "a class of its own for each slice on the uplink"
     case .classifier: "the classifier at the host's end of the link"
     case .rawProgram: "the program that judges what raw sockets send"

@@ -62,6 +62,13 @@ enum File {
       .map { String($0[0]) }
   }
 
+  /// Whether this process may have CAP_SYS_RESOURCE, bit 24 of its bounding set (capabilities(7)).
+  static func mayRaiseLimits() -> Bool {
+    let line = text("/proc/self/status").split(separator: "\n").first { $0.hasPrefix("CapBnd:") }
+    let mask = line.flatMap { $0.split(separator: "\t").last }.flatMap { UInt64($0, radix: 16) }
+    return (mask ?? 0) >> 24 & 1 == 1
+  }
+
   /// The keys of all users, as the kernel counts them (keyrings(7)).
   static func keyCount() -> Int? {
     let lines = text("/proc/key-users").split(separator: "\n")

@@ -42,6 +42,8 @@ extension Defence {
       "run 'slicectl doctor': the storage must be mounted with prjquota ('findmnt -T /var/lib/slices'); mount it so and restart sliced"
     case .processLimits:
       "see 'Max core file size' in /proc/P/limits, which must be 0; if not, install sliced anew and restart the slices"
+    case .ownLimits:
+      "grep -E 'signals|msgqueue|locked' /proc/S/limits, S the pid of sliced, must say 'unlimited': sliced raises these when it starts, which takes CAP_SYS_RESOURCE (it says so in its log where it lacks that); give it back to the unit (CapabilityBoundingSet=), restart sliced and then the slices; until then one slice can take all message queues of the others"
     case .classifier:
       "tc filter show dev LINK ingress, LINK as 'slicectl inspect' shows it, must name the program from_slice with direct-action, before any other filter; where it is missing or comes second, remove what was added and restart the slice; where it is there and lets this pass, classifier.bpf.o was changed: install it anew, restart sliced and the slices; 'slicectl stop-all' keeps everything in meanwhile"
     case .rawProgram:

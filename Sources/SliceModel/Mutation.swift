@@ -31,6 +31,8 @@
     /// Of every other slice, by the last digit of its name.
     case lostWeight = "weight"
     case noQuota = "quota"
+    /// What the kernel counts for the maker of user namespaces has the limits that the supervisor was started with.
+    case sharedLimits = "shared-limits"
 
     /// Options of packet sockets by which their packets get past the policy.
     case rawOptions = "raw-options"

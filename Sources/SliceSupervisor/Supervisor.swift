@@ -29,7 +29,7 @@ public final class Supervisor: Sendable {
   /// Takes over the node and starts to serve.
   public init(_ options: Options, version: String, logger: Logger) throws(SliceError) {
     self.logger = logger
-    lock = try Self.prepareProcess(options.layout)
+    lock = try Self.prepareProcess(options.layout, logger)
     let policy = try Self.readPolicy(options.policyFile)
     let events = EventLog()
     let node = try Node(
@@ -82,7 +82,9 @@ public final class Supervisor: Sendable {
 
   // MARK: - Start
 
-  private static func prepareProcess(_ layout: NodeLayout) throws(SliceError) -> OwnedFD {
+  private static func prepareProcess(
+    _ layout: NodeLayout, _ logger: Logger
+  ) throws(SliceError) -> OwnedFD {
     guard geteuid() == 0 else {
       throw SliceError(.refused, "sliced needs root", hint: "run it as root, or by systemd")
     }
@@ -101,6 +103,11 @@ public final class Supervisor: Sendable {
       files.rlim_cur = files.rlim_max
       try checked("setrlimit(RLIMIT_NOFILE)") {
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files)
+      }
+      if try !SharedLimits.raise() {
+        logger.warning(
+          "all slices share one account of message queues, pending signals and locked memory",
+          metadata: ["lacks": "CAP_SYS_RESOURCE"])
       }
       umask(0o022)
       try Files.makeDirectories(layout.runtime, mode: 0o755)

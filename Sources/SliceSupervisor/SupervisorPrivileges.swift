@@ -22,7 +22,10 @@ public enum SupervisorPrivileges {
     ("CAP_SYS_ADMIN", "mounts, namespaces, BPF, quotas"),
     ("CAP_SYS_CHROOT", "joining a slice's mount namespace"),
     ("CAP_SYS_PTRACE", "a slice's namespaces and root are reached through /proc/PID"),
-    ("CAP_SYS_RESOURCE", "ext4 grows the storage image for nobody else"),
+    (
+      "CAP_SYS_RESOURCE",
+      "ext4 grows the storage image for nobody else; its own limits (SharedLimits)"
+    ),
   ]
 
   /// To be called first of all: threads that run already would keep what they have.

@@ -21,6 +21,9 @@ struct LimitMutationTests {
     ),
     (Mutation("weight", .weights), ["share.processor"], ["share.processor"]),
     (
+      Mutation("shared-limits", .ownLimits), ["resource.accounts"], ["resource.accounts"]
+    ),
+    (
       Mutation("quota", .diskQuota), ["resource.disk", "resource.files"],
       ["resource.disk", "resource.files"]
     ),

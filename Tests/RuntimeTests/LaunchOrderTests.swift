@@ -124,7 +124,8 @@ import Testing
   private func steps(of plan: LaunchPlan) -> [String] {
     plan.steps.map { step in
       let text = "\(step)"
-      return text.hasPrefix("prlimit(RLIMIT_NOFILE") ? "prlimit(RLIMIT_NOFILE, …)" : text
+      guard text.hasPrefix("prlimit("), !text.hasPrefix("prlimit(RLIMIT_CORE") else { return text }
+      return text.prefix { $0 != "," } + ", …)"
     }
   }
 

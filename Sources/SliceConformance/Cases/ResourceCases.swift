@@ -48,6 +48,10 @@ enum ResourceCases {
       needs: [.diskQuota]
     ) { try bomb($0, settings: ["disk.files.max=100"], "resource.files=100", control: .unlimited) },
     .script(
+      "resource.accounts",
+      "a slice that takes all message queues, pending signals and locked memory leaves others theirs",
+      "user_namespaces(7), getrlimit(2)", needs: [.ownLimits], accounts),
+    .script(
       "resource.resisting", "a slice that ignores signals is destroyed all the same",
       "cgroup-v2 of the kernel, cgroup.kill", depth: [.cgroupLimits], resisting),
   ]
@@ -104,6 +108,29 @@ enum ResourceCases {
     let control = ProbeAnswer.all(in: try bed.probe(["bare", attempt]).output).values.first
     return control?.outcome == .broken
       ? .pass : .skip("without a limit it ends as well: \(control?.text ?? "no answer")")
+  }
+
+  /// One slice takes what it gets, and keeps it; what another one gets then, and in the control the first itself.
+  private static func accounts(_ bed: TestBed) throws -> Verdict {
+    guard File.mayRaiseLimits() else {
+      throw TestBed.Unenforceable(
+        reason: "root of this host has no CAP_SYS_RESOURCE, so slices share the supervisor's limits"
+      )
+    }
+    let greedy = try bed.slice(service: ["exhaust"])
+    defer { try? bed.destroy(greedy) }
+    try bed.waitForService(greedy)
+    func look(_ slice: String) throws -> ProbeAnswer? {
+      ProbeAnswer.all(in: try bed.probe(in: slice, ["run", "resource.accounts"]).output)
+        .values.first
+    }
+    guard let answer = try look(bed.idle.get()) else { return .error("no answer") }
+    guard answer.outcome == .held else {
+      return answer.outcome == .broken ? .fail(answer.text) : .error(answer.text)
+    }
+    let control = try look(greedy)
+    return control?.outcome == .broken
+      ? .pass : .error("the control: in that slice there is still some: \(control?.text ?? "")")
   }
 
   /// slice-probe's service doesn't end by SIGTERM as PID 2 of a slice that is paused.

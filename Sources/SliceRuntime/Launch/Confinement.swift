@@ -62,7 +62,7 @@ public struct Confinement: Sendable {
 
   /// No core files; descriptors as systemd gives them (1024 soft, as select(2) needs; 512 Ki hard).
   /// A hard limit can be lowered by anybody and raised only with CAP_SYS_RESOURCE, so it is never
-  /// asked to be above the supervisor's own.
+  /// asked to be above the supervisor's own. What the supervisor has raised for itself is as it came.
   private var limits: [ResourceLimit] {
     var files = rlimit()
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files)
@@ -72,6 +72,6 @@ public struct Confinement: Sendable {
       ResourceLimit(
         name: "RLIMIT_NOFILE", resource: Int32(RLIMIT_NOFILE.rawValue), soft: min(1024, hard),
         hard: hard),
-    ]
+    ] + SharedLimits.ofSlices
   }
 }
