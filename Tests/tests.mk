@@ -1,6 +1,6 @@
 # The tests; included by the Makefile. What is tested where: Tests/run-tests.
 
-TEST_PACKAGES := bind9-dnsutils curl debootstrap dnsmasq-base e2fsprogs gcc hping3 iperf3 iproute2 \
+TEST_PACKAGES := bind9-dnsutils bird2 curl debootstrap dnsmasq-base e2fsprogs gcc hping3 iperf3 iproute2 \
   iputils-arping iputils-ping iputils-tracepath less libc6-dev libxml2-utils mtr-tiny nftables \
   nginx-light nmap openvpn openssh-client openssh-server procps prometheus python3 python3-scapy \
   python3-venv redis-server redis-tools skopeo strace tcpdump traceroute tshark umoci \

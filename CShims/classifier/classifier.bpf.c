@@ -169,15 +169,13 @@ check_quote(struct __sk_buff *skb, const struct packet *packet) {
     return PASS;
 }
 
-// Echo, and the errors that an end of a connection reports. "Packet too big" and the like are for
-// routers to send, and a slice is none.
+// Echo and errors, but none that only routers send: a slice is none.
 static __always_inline enum reason read_icmp(const struct icmp *icmp, struct packet *packet) {
     packet->echo = icmp->identifier;
     if (packet->family == AF_INET) {
         packet->echo_request = icmp->type == ECHO;
         packet->echo_reply = icmp->type == ECHO_REPLY;
-        packet->error = (icmp->type == UNREACHABLE && icmp->code != FRAGMENTATION_NEEDED) ||
-                        icmp->type == TIME_EXCEEDED || icmp->type == PARAMETER_PROBLEM;
+        packet->error = is_error(icmp);
         if (icmp->type == REDIRECT || icmp->type == ROUTER_ADVERTISEMENT ||
             icmp->type == ROUTER_SOLICITATION)
             return DROP_NEIGHBOUR_DISCOVERY;

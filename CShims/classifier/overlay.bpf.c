@@ -16,10 +16,22 @@
 //      inner: where that is possible the overlay has to be encrypted, and WireGuard checks both.
 //   4. A packet that came from a peer goes to members alone, never on to another peer.
 //   5. The namespace's own address answers echo requests and nothing else; nothing listens there.
+//   6. Beyond TCP, UDP and ICMP a protocol passes from members that were granted it to members that were
+//      granted it, on whatever node they are. That a raw socket with this very grant has sent it is seen
+//      to on the slice's own end (../raw/raw.bpf.c).
+//   7. An error of ICMP is about a packet from its receiver to its sender, or to the sender's part of the
+//      overlay where another node says so: else a member could end others' connections.
+//
+// An overlay is one link to its members: no packet's time to live is lowered, and what a granted protocol
+// sends to the groups of a link (224.0.0.0/24) goes to all that were granted it, on the same node. So
+// protocols that are made for a link work, such as OSPF (RFC 2328, appendix A.1). The overlay's end stands for
+// all members: it answers ARP for every address of the subnet, of programs that send to neighbours without
+// asking for a route.
 //
 // The checks of a frame are those of classifier.bpf.c, and header() brings what is read into the
 // packet's linear part, where everybody after this reads it too. IPv4 alone. Linux 6.1 or newer.
 
+#include "arp.h"
 #include "overlay.h"
 #include "packet.h"
 
@@ -64,7 +76,26 @@ static __always_inline int drop(struct __sk_buff *skb, enum overlay_reason reaso
 // What the checks find out.
 struct inner {
     __be32 source, destination;
+    __be32 about;  // of an ICMP error: where the packet was sent that it is about
+    __u32 end;     // offset of what follows the packet
+    __u8 protocol;
+    __u8 fragmented, later_fragment; // the latter has no transport header
+    __u8 echo_request, error; // ICMP
 };
+
+// What members send without a grant.
+static __always_inline int is_usual(__u8 protocol) {
+    return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP;
+}
+
+static __always_inline int may_use(const struct member *member, __u8 protocol) {
+    return is_usual(protocol) || (member->protocols[protocol / 64] >> protocol % 64 & 1) != 0;
+}
+
+// The groups of one link, which no router forwards (RFC 5771, section 4).
+static __always_inline int is_group(__be32 address) {
+    return (address & bpf_htonl(0xffffff00)) == bpf_htonl(0xe0000000);
+}
 
 // The IPv4 header at `offset`, which is constant wherever this is called.
 static __always_inline enum overlay_reason
@@ -74,19 +105,109 @@ check_ipv4(struct __sk_buff *skb, const __u32 offset, struct inner *inner) {
     ip = (void *)ip + offset;
     if (ip->version != 4 || ip->ihl < 5) return OVERLAY_MALFORMED;
     if (ip->ihl != 5) return OVERLAY_PROTOCOL;
-    if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP && ip->protocol != IPPROTO_ICMP)
-        return OVERLAY_PROTOCOL;
-    inner->source = ip->saddr;
-    inner->destination = ip->daddr;
+    *inner = (struct inner){
+        .source = ip->saddr,
+        .destination = ip->daddr,
+        .end = offset + bpf_ntohs(ip->tot_len),
+        .protocol = ip->protocol,
+        .fragmented = (ip->frag_off & bpf_htons(IPV4_MORE | IPV4_OFFSET)) != 0,
+        .later_fragment = (ip->frag_off & bpf_htons(IPV4_OFFSET)) != 0,
+    };
+    return OVERLAY_PASS;
+}
+
+// The kinds that pass between slices elsewhere too (classifier.bpf.c).
+static __always_inline enum overlay_reason
+check_icmp(struct __sk_buff *skb, const __u32 offset, struct inner *inner) {
+    if (inner->protocol != IPPROTO_ICMP || inner->later_fragment) return OVERLAY_PASS;
+    const __u32 message = offset + sizeof(struct iphdr);
+    const struct icmp *icmp = header(skb, message + sizeof *icmp);
+    if (!icmp || inner->end < message + sizeof *icmp) return OVERLAY_MALFORMED;
+    icmp = (void *)icmp + message;
+    inner->echo_request = icmp->type == ECHO;
+    if (icmp->type == ECHO || icmp->type == ECHO_REPLY) return OVERLAY_PASS;
+    if (!is_error(icmp) || inner->fragmented) return OVERLAY_ICMP;
+    const __u32 quote = message + sizeof *icmp;
+    const struct iphdr *quoted = header(skb, quote + sizeof *quoted);
+    if (!quoted || inner->end < quote + sizeof *quoted) return OVERLAY_MALFORMED;
+    quoted = (void *)quoted + quote;
+    inner->error = 1;
+    inner->about = quoted->daddr;
+    return quoted->saddr == inner->destination ? OVERLAY_PASS : OVERLAY_ICMP;
+}
+
+// Of what goes to one address, from whomever.
+static __always_inline enum overlay_reason check_destination(const struct inner *inner) {
     if ((inner->destination & terms.subnet_mask) != terms.subnet) return OVERLAY_DESTINATION;
     if (inner->destination != terms.gateway) return OVERLAY_PASS;
     // Fragments would fill the host's memory for reassembly.
-    if (ip->protocol != IPPROTO_ICMP || ip->frag_off & bpf_htons(IPV4_MORE | IPV4_OFFSET))
-        return OVERLAY_DESTINATION;
-    const struct icmp *icmp = header(skb, offset + sizeof *ip + sizeof *icmp);
-    if (!icmp) return OVERLAY_MALFORMED;
-    icmp = (void *)icmp + offset + sizeof *ip;
-    return icmp->type == ECHO ? OVERLAY_PASS : OVERLAY_DESTINATION;
+    return inner->echo_request && !inner->fragmented ? OVERLAY_PASS : OVERLAY_DESTINATION;
+}
+
+// Hands a packet over to the link that the namespace's routes name, as it is. What has no such link the
+// kernel gets: its own, and what it says is unreachable.
+static __always_inline int deliver(struct __sk_buff *skb, const struct inner *inner) {
+    struct bpf_fib_lookup route = {
+        .family = AF_INET,
+        .l4_protocol = inner->protocol,
+        .ifindex = skb->ifindex,
+        .ipv4_src = inner->source,
+        .ipv4_dst = inner->destination,
+    };
+    const long found = bpf_fib_lookup(skb, &route, sizeof route, 0);
+    if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH) return TC_ACT_OK;
+    struct bpf_redir_neigh next = {.nh_family = AF_INET, .ipv4_nh = inner->destination};
+    return bpf_redirect_neigh(route.ifindex, &next, sizeof next, 0);
+}
+
+// --- Members
+
+struct to_group {
+    struct __sk_buff *skb;
+    __u32 sender; // its link
+    __u8 protocol;
+};
+
+static long send_copy(
+    void *map, const __u32 *link, const struct member *member, struct to_group *it) {
+    (void)map;
+    if (*link != it->sender && may_use(member, it->protocol))
+        bpf_clone_redirect(it->skb, *link, 0);
+    return 0;
+}
+
+// To all members on this node that were granted the same protocol. What everybody may send has no groups:
+// one packet would be thousands.
+static __always_inline int send_to_group(
+    struct __sk_buff *skb, const struct member *member, const struct inner *inner) {
+    if (is_usual(inner->protocol)) return drop(skb, OVERLAY_DESTINATION);
+    if (!may_use(member, inner->protocol)) return drop(skb, OVERLAY_PROTOCOL);
+    struct to_group it = {.skb = skb, .sender = skb->ifindex, .protocol = inner->protocol};
+    bpf_for_each_map_elem(&members, send_copy, &it, 0);
+    return TC_ACT_STOLEN;
+}
+
+static __always_inline enum overlay_reason
+check_frame(struct __sk_buff *skb, const struct member *member, const struct inner *inner) {
+    const struct ethhdr *ethernet = header(skb, sizeof *ethernet);
+    if (!ethernet) return OVERLAY_MALFORMED;
+    if (!same_mac(ethernet->h_source, member->mac)) return OVERLAY_FRAME;
+    if (!is_group(inner->destination))
+        return same_mac(ethernet->h_dest, member->host_mac) ? OVERLAY_PASS : OVERLAY_FRAME;
+    // RFC 1112, section 6.4; of the last four bytes the second and third are those of is_group().
+    const __u8 *address = (const __u8 *)&inner->destination;
+    const __u8 group[6] __attribute__((aligned(2))) = {0x01, 0x00, 0x5e, 0, 0, address[3]};
+    return same_mac(ethernet->h_dest, group) ? OVERLAY_PASS : OVERLAY_FRAME;
+}
+
+static __always_inline int answer_arp(struct __sk_buff *skb, const struct member *member) {
+    const __u8 *own = (const __u8 *)&member->address;
+    const struct arp *question = arp_question(skb, member->mac, own);
+    if (!question || same_bytes(question->target, own)) return drop(skb, OVERLAY_FRAME);
+    __be32 target;
+    __builtin_memcpy(&target, question->target, sizeof target);
+    if ((target & terms.subnet_mask) != terms.subnet) return drop(skb, OVERLAY_FRAME);
+    return arp_answer(skb, member->mac, own, member->host_mac, (const __u8 *)&target);
 }
 
 SEC("tc")
@@ -94,15 +215,20 @@ int from_member(struct __sk_buff *skb) {
     __u32 link = skb->ifindex;
     const struct member *member = bpf_map_lookup_elem(&members, &link);
     if (!member) return TC_ACT_SHOT;
-    if (skb->vlan_present || skb->protocol != bpf_htons(ETH_P_IP)) return drop(skb, OVERLAY_FRAME);
-    const struct ethhdr *ethernet = header(skb, sizeof *ethernet);
-    if (!ethernet) return drop(skb, OVERLAY_MALFORMED);
-    if (!same_mac(ethernet->h_source, member->mac) || !same_mac(ethernet->h_dest, member->host_mac))
-        return drop(skb, OVERLAY_FRAME);
+    if (skb->vlan_present) return drop(skb, OVERLAY_FRAME);
+    if (skb->protocol == bpf_htons(ETH_P_ARP)) return answer_arp(skb, member);
+    if (skb->protocol != bpf_htons(ETH_P_IP)) return drop(skb, OVERLAY_FRAME);
     struct inner inner;
     enum overlay_reason reason = check_ipv4(skb, ETH_HLEN, &inner);
+    if (reason == OVERLAY_PASS) reason = check_frame(skb, member, &inner);
+    if (reason == OVERLAY_PASS) reason = check_icmp(skb, ETH_HLEN, &inner);
     if (reason != OVERLAY_PASS) return drop(skb, reason);
-    return inner.source == member->address ? TC_ACT_OK : drop(skb, OVERLAY_SOURCE);
+    if (inner.source != member->address) return drop(skb, OVERLAY_SOURCE);
+    if (inner.error && inner.about != inner.source) return drop(skb, OVERLAY_ICMP);
+    if (is_group(inner.destination)) return send_to_group(skb, member, &inner);
+    if (!may_use(member, inner.protocol)) return drop(skb, OVERLAY_PROTOCOL);
+    reason = check_destination(&inner);
+    return reason == OVERLAY_PASS ? deliver(skb, &inner) : drop(skb, reason);
 }
 
 SEC("tc")
@@ -110,13 +236,18 @@ int to_member(struct __sk_buff *skb) {
     __u32 link = skb->ifindex;
     const struct member *member = bpf_map_lookup_elem(&members, &link);
     if (!member) return TC_ACT_SHOT;
-    if (skb->vlan_present || skb->protocol != bpf_htons(ETH_P_IP))
-        return drop(skb, OVERLAY_RECEIVED);
+    if (skb->vlan_present) return drop(skb, OVERLAY_RECEIVED);
+    // An answer of from_member: nobody else on this side speaks it.
+    if (skb->protocol == bpf_htons(ETH_P_ARP)) return TC_ACT_OK;
+    if (skb->protocol != bpf_htons(ETH_P_IP)) return drop(skb, OVERLAY_RECEIVED);
     const struct iphdr *ip = header(skb, ETH_HLEN + sizeof *ip);
     if (!ip) return drop(skb, OVERLAY_RECEIVED);
     ip = (void *)ip + ETH_HLEN;
-    return ip->daddr == member->address ? TC_ACT_OK : drop(skb, OVERLAY_RECEIVED);
+    const int is_its = ip->daddr == member->address || is_group(ip->daddr);
+    return is_its && may_use(member, ip->protocol) ? TC_ACT_OK : drop(skb, OVERLAY_RECEIVED);
 }
+
+// --- Peers
 
 static __always_inline const struct peer *peer_of(__be32 address) {
     struct part part = {.length = 32, .address = address};
@@ -137,31 +268,39 @@ static __always_inline int came_from(struct __sk_buff *skb, const struct peer *p
            key.remote_ipv6[3] == wanted[3];
 }
 
-SEC("tc")
-int from_peer(struct __sk_buff *skb) {
-    if (skb->vlan_present || skb->protocol != bpf_htons(ETH_P_IP)) return drop(skb, OVERLAY_FRAME);
+// `offset`: of the IPv4 header.
+static __always_inline int receive(struct __sk_buff *skb, const __u32 offset) {
     struct inner inner;
-    enum overlay_reason reason =
-        terms.has_headers ? check_ipv4(skb, ETH_HLEN, &inner) : check_ipv4(skb, 0, &inner);
+    enum overlay_reason reason = check_ipv4(skb, offset, &inner);
+    if (reason == OVERLAY_PASS) reason = check_icmp(skb, offset, &inner);
+    if (reason == OVERLAY_PASS) reason = check_destination(&inner);
     if (reason != OVERLAY_PASS) return drop(skb, reason);
     if ((inner.destination & terms.part_mask) != terms.part) return drop(skb, OVERLAY_DESTINATION);
     const struct peer *peer = peer_of(inner.source);
     if (!peer) return drop(skb, OVERLAY_SOURCE);
     if (terms.has_headers && !came_from(skb, peer)) return drop(skb, OVERLAY_PEER);
-    return TC_ACT_OK;
+    // The peer's own kernel says of others in its part that they can't be reached.
+    if (inner.error && peer_of(inner.about) != peer) return drop(skb, OVERLAY_ICMP);
+    return deliver(skb, &inner);
+}
+
+SEC("tc")
+int from_peer(struct __sk_buff *skb) {
+    if (skb->vlan_present || skb->protocol != bpf_htons(ETH_P_IP)) return drop(skb, OVERLAY_FRAME);
+    return terms.has_headers ? receive(skb, ETH_HLEN) : receive(skb, 0);
 }
 
 SEC("tc")
 int to_peer(struct __sk_buff *skb) {
     if (skb->protocol != bpf_htons(ETH_P_IP)) return drop(skb, OVERLAY_FRAME);
     struct inner inner;
-    // Also the namespace's own answers, which no member sent.
+    // What members sent has been judged; the rest is the namespace's own answers.
     enum overlay_reason reason =
         terms.has_headers ? check_ipv4(skb, ETH_HLEN, &inner) : check_ipv4(skb, 0, &inner);
     if (reason != OVERLAY_PASS) return drop(skb, reason);
     const struct peer *peer = peer_of(inner.destination);
     if (!peer) return drop(skb, OVERLAY_PEER);
-    // What was forwarded came in by its sender's link: it shares the uplink as that slice's (uplink.h).
+    // What was handed over came in by its sender's link: it shares the uplink as that slice's (uplink.h).
     __u32 link = skb->ingress_ifindex;
     const struct member *member = link ? bpf_map_lookup_elem(&members, &link) : NULL;
     if (member) skb->priority = member->class;

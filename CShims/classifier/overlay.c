@@ -22,6 +22,7 @@ static const char *const names[OVERLAY_REASONS] = {
     [OVERLAY_DESTINATION] = "destination",
     [OVERLAY_PEER] = "peer",
     [OVERLAY_RECEIVED] = "received",
+    [OVERLAY_ICMP] = "icmp",
 };
 
 struct ccl_overlay {
@@ -135,6 +136,7 @@ int ccl_overlay_admit(
     struct member entry = {.address = word(member->address), .class = member->class};
     memcpy(entry.mac, member->mac, sizeof entry.mac);
     memcpy(entry.host_mac, member->host_mac, sizeof entry.host_mac);
+    memcpy(entry.protocols, member->protocols, sizeof entry.protocols);
     int result = ccl_overlay_count(overlay, link, error);
     if (result < 0) return result;
     if (ccl_update_entry(overlay->members, &link, &entry, BPF_ANY) == 0) return 0;

@@ -11,10 +11,11 @@ enum overlay_reason {
     OVERLAY_FRAME,       // MAC addresses, a VLAN tag, anything but IPv4
     OVERLAY_MALFORMED,
     OVERLAY_SOURCE,      // an address that is not the member's, or not of the peer's part
-    OVERLAY_PROTOCOL,    // options; not TCP, UDP or ICMP
+    OVERLAY_PROTOCOL,    // options; not TCP, UDP or ICMP, and not granted to the sender
     OVERLAY_DESTINATION, // outside the subnet; of the gateway, unless it is an echo request
     OVERLAY_PEER,        // the carrier: who sent it is no peer; or nobody has the destination
-    OVERLAY_RECEIVED,    // not for the member
+    OVERLAY_RECEIVED,    // not for the member, or of a protocol that it was not granted
+    OVERLAY_ICMP,        // of another kind than echo and errors about the receiver's own packets
     OVERLAY_REASONS
 };
 
@@ -33,6 +34,7 @@ struct member {
     __u8 host_mac[6]; // of the overlay's end
     __u32 address;
     __u32 class; // of the uplinks' HTB, with its handle
+    __u64 protocols[4]; // a bit for each that it was granted beyond TCP, UDP and ICMP (slice_raw.h)
 };
 
 // Map `peers`: who has which part. `length` counts from the first bit of the address.

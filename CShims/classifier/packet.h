@@ -32,6 +32,12 @@ enum { FRAGMENTATION_NEEDED = 4 }; // a code of UNREACHABLE
 enum icmp6_type { UNREACHABLE6 = 1, TIME_EXCEEDED6 = 3, PARAMETER_PROBLEM6 = 4, ECHO6 = 128,
                   ECHO_REPLY6 = 129, ROUTER_SOLICITATION6 = 133, LAST_OF_DISCOVERY6 = 161 };
 
+// Of IPv4: the errors that an end of a connection reports. "Fragmentation needed" is for routers to send.
+static __always_inline int is_error(const struct icmp *icmp) {
+    return (icmp->type == UNREACHABLE && icmp->code != FRAGMENTATION_NEEDED) ||
+           icmp->type == TIME_EXCEEDED || icmp->type == PARAMETER_PROBLEM;
+}
+
 // iphdr.frag_off and frag_hdr.frag_off; RFC 791, RFC 8200 section 4.5.
 #define IPV4_MORE 0x2000
 #define IPV4_OFFSET 0x1fff

@@ -6,17 +6,9 @@
 #ifndef CLASSIFIER_RAW_OUT_H
 #define CLASSIFIER_RAW_OUT_H
 
+#include "arp.h"
 #include "packet.h"
 #include "tables.h"
-
-// Of IPv4 over Ethernet (RFC 826).
-struct arp {
-    __be16 hardware, protocol;
-    __u8 hardware_size, protocol_size;
-    __be16 operation;
-    __u8 sender_mac[6], sender[4], target_mac[6], target[4];
-} __attribute__((packed, aligned(2)));
-enum { ARP_REQUEST = 1, ARP_REPLY = 2 };
 
 static __always_inline const struct raw_grant *raw_grant_of(const struct __sk_buff *skb) {
     __u32 link = skb->ifindex;
@@ -37,41 +29,13 @@ static __always_inline int is_granted_ethertype(const struct raw_grant *granted,
     return 0;
 }
 
-static __always_inline int same_ipv4_bytes(const __u8 one[4], const __u8 mapped[16]) {
-    return one[0] == mapped[12] && one[1] == mapped[13] && one[2] == mapped[14] && one[3] == mapped[15];
-}
-
 // Nobody on the host's end speaks ARP. A slice that is to may ask for the gateway, and is answered here,
-// with what it knows: the frame goes back as the answer. Everything else of ARP ends here.
+// with what it knows. Everything else of ARP ends here.
 static __always_inline int answer_arp(struct __sk_buff *skb, const struct slice *slice) {
-    const struct arp *arp = header(skb, ETH_HLEN + sizeof *arp);
-    if (!arp) return TC_ACT_SHOT;
-    arp = (const void *)arp + ETH_HLEN;
-    if (arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETH_P_IP) ||
-        arp->hardware_size != 6 || arp->protocol_size != 4 ||
-        arp->operation != bpf_htons(ARP_REQUEST) || !same_mac(arp->sender_mac, slice->mac) ||
-        !same_ipv4_bytes(arp->sender, slice->ipv4) ||
-        !same_ipv4_bytes(arp->target, slice->gateway4))
-        return TC_ACT_SHOT;
-
-    struct ethhdr ethernet = {.h_proto = bpf_htons(ETH_P_ARP)};
-    struct arp reply = {
-        .hardware = bpf_htons(1),
-        .protocol = bpf_htons(ETH_P_IP),
-        .hardware_size = 6,
-        .protocol_size = 4,
-        .operation = bpf_htons(ARP_REPLY),
-    };
-    __builtin_memcpy(ethernet.h_dest, slice->mac, 6);
-    __builtin_memcpy(ethernet.h_source, slice->host_mac, 6);
-    __builtin_memcpy(reply.sender_mac, slice->host_mac, 6);
-    __builtin_memcpy(reply.sender, slice->gateway4 + 12, 4);
-    __builtin_memcpy(reply.target_mac, slice->mac, 6);
-    __builtin_memcpy(reply.target, slice->ipv4 + 12, 4);
-    if (bpf_skb_store_bytes(skb, 0, &ethernet, sizeof ethernet, 0) < 0 ||
-        bpf_skb_store_bytes(skb, ETH_HLEN, &reply, sizeof reply, 0) < 0)
-        return TC_ACT_SHOT;
-    return bpf_redirect(skb->ifindex, 0);
+    const __u8 *own = slice->ipv4 + 12, *gateway = slice->gateway4 + 12;
+    const struct arp *question = arp_question(skb, slice->mac, own);
+    if (!question || !same_bytes(question->target, gateway)) return TC_ACT_SHOT;
+    return arp_answer(skb, slice->mac, own, slice->host_mac, gateway);
 }
 
 // Frames that are not IP's, whose source address is the slice's: for the host's end, or for all.

@@ -108,28 +108,40 @@ int cnl_classifier_try(
         namespace->rtnetlink, CNL_LOOPBACK_INDEX, "lo of a namespace", classifier, error);
 }
 
-// The index of `eth0`.
 static void read_index(const struct nlmsghdr *reply, void *argument) {
     if (reply->nlmsg_type == RTM_NEWLINK)
         *(int *)argument = ((const struct ifinfomsg *)NLMSG_DATA(reply))->ifi_index;
 }
 
-int cnl_raw_attach(
-    const struct cnl_namespace *namespace, int program, struct cnl_error *error) {
-    const char *name = "eth0 of a slice";
+// Of a link in a slice's namespace.
+static int find_device(
+    const struct cnl_namespace *namespace, const char *device, int *index,
+    struct cnl_error *error) {
     const struct ifinfomsg any = {0};
-    int index = 0;
-    struct cnl_batch look = {0};
+    struct cnl_batch batch = {0};
     struct nl_msg *message =
-        cnl_batch_add(&look, "look up link", RTM_GETLINK, 0, &any, sizeof any);
-    cnl_put_string(&look, message, IFLA_IFNAME, "eth0");
-    int result = cnl_batch_run(namespace->rtnetlink, &look, name, read_index, &index, error);
+        cnl_batch_add(&batch, "look up link", RTM_GETLINK, 0, &any, sizeof any);
+    cnl_put_string(&batch, message, IFLA_IFNAME, device);
+    *index = 0;
+    int result = cnl_check_name(device, error);
+    if (result == 0)
+        result =
+            cnl_batch_run(namespace->rtnetlink, &batch, device, read_index, index, error);
+    if (result == 0 && *index == 0)
+        result = cnl_fail(error, ENODEV, "look up link", "%s of a slice", device);
+    return result;
+}
+
+int cnl_raw_attach(
+    const struct cnl_namespace *namespace, const char *device, int program,
+    struct cnl_error *error) {
+    int index;
+    int result = find_device(namespace, device, &index, error);
     if (result < 0) return result;
-    if (index == 0) return cnl_fail(error, ENODEV, "look up link", "%s", name);
     struct cnl_batch batch = {0};
     add_qdisc(&batch, index);
     add_filter(&batch, index, on_link, TC_H_MIN_EGRESS, program, "from_raw_socket");
-    return cnl_classifier_run(namespace->rtnetlink, &batch, name, error);
+    return cnl_classifier_run(namespace->rtnetlink, &batch, device, error);
 }
 
 int cnl_uplink_attach(
@@ -177,8 +189,8 @@ static void read_program(const struct nlmsghdr *reply, void *argument) {
 }
 
 static int find_program(
-    struct cnl_context *context, int index, struct place place, uint32_t direction,
-    uint32_t *program, struct cnl_error *error) {
+    int rtnetlink, int index, struct place place, uint32_t direction, uint32_t *program,
+    struct cnl_error *error) {
     const struct tcmsg header = filter_header(index, place, direction);
     struct cnl_batch batch = {0};
     struct nl_msg *message =
@@ -186,8 +198,7 @@ static int find_program(
     cnl_put_string(&batch, message, TCA_KIND, "bpf");
     *program = 0;
     struct cnl_error failure;
-    int result =
-        cnl_batch_run(context->rtnetlink, &batch, "filter", read_program, program, &failure);
+    int result = cnl_batch_run(rtnetlink, &batch, "filter", read_program, program, &failure);
     if (result == 0 || is_absent(result)) return 0;
     if (error) *error = failure;
     return result;
@@ -195,15 +206,30 @@ static int find_program(
 
 int cnl_classifier_find(
     struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
-    return find_program(context, index, on_link, TC_H_MIN_INGRESS, program, error);
+    return find_program(context->rtnetlink, index, on_link, TC_H_MIN_INGRESS, program, error);
+}
+
+int cnl_raw_find(
+    const struct cnl_namespace *namespace, const char *device, uint32_t *program,
+    struct cnl_error *error) {
+    int index;
+    *program = 0;
+    struct cnl_error failure;
+    int result = find_device(namespace, device, &index, &failure);
+    if (result == 0)
+        return find_program(
+            namespace->rtnetlink, index, on_link, TC_H_MIN_EGRESS, program, error);
+    if (is_absent(result)) return 0;
+    if (error) *error = failure;
+    return result;
 }
 
 int cnl_uplink_find(
     struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
-    return find_program(context, index, on_uplink, TC_H_MIN_INGRESS, program, error);
+    return find_program(context->rtnetlink, index, on_uplink, TC_H_MIN_INGRESS, program, error);
 }
 
 int cnl_uplink_find_leaving(
     struct cnl_context *context, int index, uint32_t *program, struct cnl_error *error) {
-    return find_program(context, index, on_uplink, TC_H_MIN_EGRESS, program, error);
+    return find_program(context->rtnetlink, index, on_uplink, TC_H_MIN_EGRESS, program, error);
 }

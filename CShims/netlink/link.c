@@ -281,19 +281,25 @@ static int configure_host(
 
 // --- The slice's side
 
-static void add_slice_address(struct cnl_batch *batch, const struct side *side, int index) {
+// An address in a network makes programs take the link for one with neighbours; the way to them is by the
+// gateway all the same.
+static void add_slice_address(
+    struct cnl_batch *batch, const struct side *side, const struct cnl_link *link, int index) {
+    const bool has_network = side->family == AF_INET && link->network_length != 0;
     struct ifaddrmsg header = {
         .ifa_family = (uint8_t)side->family,
-        .ifa_prefixlen = (uint8_t)(side->size * 8),
+        .ifa_prefixlen = has_network ? link->network_length : (uint8_t)(side->size * 8),
         .ifa_index = (uint32_t)index,
-        // Usable at once: nobody else on the link could have it (RFC 4862, 5.4).
-        .ifa_flags = side->family == AF_INET6 ? IFA_F_NODAD : 0,
     };
+    // Usable at once: nobody else on the link could have it (RFC 4862, 5.4).
+    const uint32_t flags =
+        side->family == AF_INET6 ? IFA_F_NODAD : has_network ? IFA_F_NOPREFIXROUTE : 0;
     struct nl_msg *message = cnl_batch_add(
         batch, side->family == AF_INET ? "add IPv4 address" : "add IPv6 address", RTM_NEWADDR,
         NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &header, sizeof header);
     cnl_put(batch, message, IFA_LOCAL, side->addresses->slice, side->size);
     cnl_put(batch, message, IFA_ADDRESS, side->addresses->slice, side->size);
+    cnl_put_u32(batch, message, IFA_FLAGS, flags);
 }
 
 // Onlink: the gateway need not be, and is not, inside a network of the link's.
@@ -371,7 +377,7 @@ static int open_slice(
     struct sides sides = present_sides(link);
     for (unsigned i = 0; i < sides.count; i++) {
         const struct side *side = &sides.list[i];
-        add_slice_address(&batch, side, index);
+        add_slice_address(&batch, side, link, index);
         add_neighbour(&batch, side, index, side->addresses->gateway, link->host_mac);
         add_default_route(&batch, side, link, index);
     }

@@ -40,3 +40,8 @@ int craw_load(const char *path, struct craw_judge *judge, struct craw_error *err
     bpf_object__close(object);
     return result;
 }
+
+int craw_open(uint32_t id, struct craw_error *error) {
+    const int program = bpf_prog_get_fd_by_id(id);
+    return program < 0 ? fail(error, errno, "open the program for raw sockets", "by its id") : program;
+}

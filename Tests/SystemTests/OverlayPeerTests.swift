@@ -11,7 +11,7 @@ import Testing
     try withTwoNodes { one, two in
       for (node, part) in [(one, "10.64.1.0/24"), (two, "10.64.2.0/24")] {
         try node.succeed("overlay", "create", "mesh", "--subnet", Self.subnet, "--part", part)
-        try node.create("a")
+        try node.createRaw("a", "proto:89")
         try node.create("x")
         try node.succeed("overlay", "join", "mesh", "a")
       }
@@ -35,6 +35,7 @@ import Testing
           listener.output.contains("10.64.1.2 " + String(repeating: "z", count: 1400))
         })
 
+      try grantedProtocolsPass(one, two)
       try outsidersAreKeptOut(one, two)
       // The supervisor's crash and return changes nothing.
       one.crashSupervisor()
@@ -55,6 +56,45 @@ import Testing
         try node.succeed("overlay", "delete", "mesh")
       }
     }
+  }
+
+  /// Also with a time to live of one link, and no longer than both ends have the grant.
+  private func grantedProtocolsPass(_ one: TestNode, _ two: TestNode) throws {
+    let listener = try two.start(
+      "exec", "a", "--", "python3", "-uc",
+      """
+      from socket import *
+      s = socket(AF_INET, SOCK_RAW, 89)
+      print("ready")
+      while True: print(s.recv(2000)[20:].decode())
+      """)
+    defer { listener.signal(SIGKILL) }
+    try #require(eventually { listener.output.contains("ready") }, "\(listener.errors)")
+    func send(_ text: String) throws {
+      let sent = try one.host.run([
+        "nsenter", "-t", try one.pid("a"), "-n", "python3", "-c",
+        """
+        from socket import *
+        s = socket(AF_INET, SOCK_RAW, 89)
+        s.setsockopt(IPPROTO_IP, IP_TTL, 1)
+        s.sendto(b"\(text)", ("10.64.2.2", 0))
+        """,
+      ])
+      try #require(sent.status == 0, "\(sent)")
+    }
+    func drops(_ node: TestNode, _ reason: String) throws -> Int {
+      let member = try node.json("overlay", "inspect", "mesh")["members"].array?.first
+      return Int(member?["dropped"][reason].integer ?? 0)
+    }
+    try send("granted")
+    #expect(eventually { listener.output.contains("granted\n") })
+    try two.succeed("set", "a", "raw.allow=icmp")
+    try send("not to it")
+    #expect(try eventually { try drops(two, "received") == 1 })
+    try one.succeed("set", "a", "raw.allow=icmp")
+    try send("not from it")
+    #expect(try eventually { try drops(one, "protocol") == 1 })
+    #expect(listener.output == "ready\ngranted\n", "\(listener.output)")
   }
 
   /// What a member sends to another node leaves by the uplink as its own.

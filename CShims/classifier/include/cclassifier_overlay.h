@@ -37,9 +37,11 @@ struct ccl_overlay_member {
     uint8_t mac[6], host_mac[6];
     uint8_t address[4];
     uint32_t class; // of the uplinks' HTB, as TC_H_MAKE() makes it
+    uint64_t protocols[4]; // a bit for each IPv4 protocol that it was granted beyond TCP, UDP and ICMP
 };
 
-// Lets the packets of a member's link pass; before, all are dropped. E2BIG: the maps are full.
+// Lets the packets of a member's link pass; before, all are dropped. One that passes already is held to
+// the new terms from the next packet on. E2BIG: the maps are full.
 int ccl_overlay_admit(
     const struct ccl_overlay *overlay, uint32_t link, const struct ccl_overlay_member *member,
     struct ccl_error *error);

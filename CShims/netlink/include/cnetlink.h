@@ -117,8 +117,8 @@ struct cnl_link {
     // The addresses are the host's own too. No route or neighbour of the host's leads to the slice: a
     // classifier brings it its packets.
     bool shared;
-    // Of the end inside, "" for `eth0`; and the IPv4 network that the gateway is the way to, 0 bits for
-    // all.
+    // Of the end inside, "" for `eth0`; and the IPv4 network that the slice's address is in and the gateway
+    // is the way to; 0 bits: the address is in none, and the gateway is the way to all.
     char device[CNL_NAME_SIZE];
     uint8_t network[4], network_length;
 };
@@ -192,10 +192,15 @@ int cnl_tun_create(
 int cnl_tun_delete(
     const struct cnl_namespace *namespace, const char *name, struct cnl_error *error);
 
-// Puts the program that judges packets of raw sockets on the slice's own end, `eth0` of its namespace, in
+// Puts the program that judges packets of raw sockets on a link of the slice's own, in its namespace, in
 // the direction out; one that is there is replaced. EOPNOTSUPP as above. ENODEV: no such link.
 int cnl_raw_attach(
-    const struct cnl_namespace *namespace, int program, struct cnl_error *error);
+    const struct cnl_namespace *namespace, const char *device, int program,
+    struct cnl_error *error);
+// The id of the one that is there; 0: there is none, or no such link.
+int cnl_raw_find(
+    const struct cnl_namespace *namespace, const char *device, uint32_t *program,
+    struct cnl_error *error);
 
 // Whether this kernel can: the same on the loopback of a namespace that is given up afterwards.
 int cnl_classifier_try(

@@ -29,6 +29,9 @@ struct craw_judge {
 // ENOENT: no such file. EOPNOTSUPP: this kernel cannot run it.
 int craw_load(const char *path, struct craw_judge *judge, struct craw_error *error);
 
+// The program with this id (cnl_raw_find()): a descriptor, the caller's, or -errno. ENOENT: it has gone.
+int craw_open(uint32_t id, struct craw_error *error);
+
 // Sends one command, with `listener` (-1: none) beside it, and receives its answer; what comes before the
 // answer is given to `event`. `control` is a connection to the broker's control socket. One thread at a
 // time.

@@ -13,8 +13,8 @@ extension Classifier {
     }
     var entry = ccl_raw()
     entry.asks_for_address = grants.asksForAddress
-    set(&entry.ipv4, to: grants.ipv4)
-    set(&entry.ipv6, to: grants.ipv6)
+    setBits(&entry.ipv4, grants.ipv4)
+    setBits(&entry.ipv6, grants.ipv6)
     withUnsafeMutableBytes(of: &entry.ethertypes) { bytes in
       let list = bytes.bindMemory(to: UInt16.self)
       for (place, number) in zip(list.indices, grants.ethertypes.sorted()) { list[place] = number }
@@ -27,13 +27,12 @@ extension Classifier {
     guard let index = links.withLock({ $0[link] }) else { return }
     try grant(grants, to: link, index: index)
   }
+}
 
-  private func set(
-    _ words: inout (UInt64, UInt64, UInt64, UInt64), to numbers: Set<UInt8>
-  ) {
-    withUnsafeMutableBytes(of: &words) { bytes in
-      let words = bytes.bindMemory(to: UInt64.self)
-      for number in numbers { words[Int(number) / 64] |= 1 << UInt64(number % 64) }
-    }
+/// Sets the bit of each number: number n is bit n % 64 of word n / 64.
+func setBits(_ words: inout (UInt64, UInt64, UInt64, UInt64), _ numbers: Set<UInt8>) {
+  withUnsafeMutableBytes(of: &words) { bytes in
+    let words = bytes.bindMemory(to: UInt64.self)
+    for number in numbers { words[Int(number) / 64] |= 1 << UInt64(number % 64) }
   }
 }

@@ -24,9 +24,13 @@ extension Node {
     }
     let link = SliceLink.name(slice.number)
     let (grants, before) = (wanted ?? RawGrants(), present ?? RawGrants())
-    try environment.classifier?.grant(wanted, to: link)
+    func hold(_ grants: RawGrants?) throws(SliceError) {
+      try environment.classifier?.grant(grants, to: link)
+      try environment.overlays.update(slice.record, to: grants)
+    }
     let (outcome, tunnelNotes): (RawControl.Outcome, [String])
     do throws(SliceError) {
+      try hold(wanted)
       // First, because they can be put back.
       tunnelNotes = try changeTunnels(grants.tunnels, insteadOf: before.tunnels, of: slice)
       do throws(SliceError) {
@@ -41,7 +45,7 @@ extension Node {
         throw error
       }
     } catch {
-      try environment.classifier?.grant(present, to: link)
+      try hold(present)
       throw error
     }
     return try notes(on: outcome, slice) + tunnelNotes

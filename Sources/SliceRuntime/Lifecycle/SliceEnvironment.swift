@@ -285,12 +285,13 @@ struct SliceEnvironment: Sendable {
     try group.create(settings: record.spec.settings, device: storage.device, owner: range.first)
 
     let namespaces = try namespaces(record, ready, &undo)
-    undo.add("links in overlays") { try overlays.dismiss(record) }
-    try overlays.attach(record, in: namespaces.network)
     undo.add(place.runtime) { try Files.removeTree(place.runtime) }
     let (confinement, answers) = try confinements.ofStart(record.spec.settings)
     var descriptors = try openDescriptors(place, answers: answers)
     let listening = try prepareRawSockets(record, namespaces, &descriptors, &undo)
+    undo.add("links in overlays") { try overlays.dismiss(record) }
+    // After raw sockets, whose judge is put on these links too.
+    try overlays.attach(record, in: namespaces.network)
     let plan = StartPlan(
       root: try rootFileSystem(record, place, namespaces.user), hostname: name.text,
       network: namespaces.network.descriptor, userNamespace: namespaces.user.descriptor,

@@ -191,7 +191,7 @@ final class OverlayKeeper: Sendable {
       do throws(SliceError) {
         if let process {
           try network.attach(
-            OverlayMember(number: slice.number, address: address),
+            Self.member(slice, at: address),
             in: try NetworkNamespace(of: process))
         }
       } catch {
@@ -236,12 +236,31 @@ final class OverlayKeeper: Sendable {
     try eachOf(slice) { (held) throws(SliceError) in
       guard let address = held.record.address(of: slice.name) else { return }
       do throws(SliceError) {
-        try ready(&held).attach(
-          OverlayMember(number: slice.number, address: address), in: namespace)
+        try ready(&held).attach(Self.member(slice, at: address), in: namespace)
       } catch {
         throw error.within("overlay \(held.record.name)")
       }
     }
+  }
+
+  /// Holds a slice that runs to what it is granted now, in all that it is a member of.
+  func update(_ slice: SliceRecord, to grants: RawGrants?) throws(SliceError) {
+    try eachOf(slice) { (held) throws(SliceError) in
+      guard let address = held.record.address(of: slice.name) else { return }
+      try held.network?.update(Self.member(slice, at: address, grants))
+    }
+  }
+
+  private static func member(
+    _ slice: SliceRecord, at address: IPv4Address
+  ) throws(SliceError) -> OverlayMember {
+    member(slice, at: address, try slice.spec.settings.rawGrants())
+  }
+
+  private static func member(
+    _ slice: SliceRecord, at address: IPv4Address, _ grants: RawGrants?
+  ) -> OverlayMember {
+    OverlayMember(number: slice.number, address: address, protocols: grants?.ipv4 ?? [])
   }
 
   /// Has the links of a slice that has ended pass nothing any more.
@@ -367,7 +386,7 @@ final class OverlayKeeper: Sendable {
       guard let (running, process) = living[slice], let address = record.address(of: slice) else {
         continue
       }
-      let member = OverlayMember(number: running.number, address: address)
+      let member = try Self.member(running, at: address)
       if try !network.adopt(member) {
         try network.attach(member, in: try NetworkNamespace(of: process))
       }

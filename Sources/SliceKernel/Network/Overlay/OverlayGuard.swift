@@ -39,6 +39,7 @@ final class OverlayGuard: Sendable {
     fill(&entry.host_mac, with: OverlayMember.hostMAC)
     fill(&entry.address, with: member.address.bytes)
     entry.class = TrafficControl.handle(number: member.number)
+    setBits(&entry.protocols, member.protocols)
     try classifying("link \(member.link)") {
       ccl_overlay_admit(handle.pointer, link, &entry, $0)
     }

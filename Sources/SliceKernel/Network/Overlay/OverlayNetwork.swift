@@ -4,20 +4,25 @@ import Descriptor
 import Glibc
 import SliceModel
 
-/// A member's end of things in an overlay. All of it follows from the slice's number and its address.
+/// A member's end of things in an overlay. Names and addresses follow from the slice's number and its
+/// address.
 public struct OverlayMember: Sendable, Hashable {
   /// Of the slice.
   public var number: Int
   public var address: IPv4Address
+  /// Of IPv4: what its raw sockets were granted, and so passes between members that have it.
+  public var protocols: Set<UInt8>
 
-  public init(number: Int, address: IPv4Address) {
+  public init(number: Int, address: IPv4Address, protocols: Set<UInt8>) {
     self.number = number
     self.address = address
+    self.protocols = protocols
   }
 
   /// What the names of members' links start with, in the overlay's namespace.
   static let prefix = "m-"
-  var link: String { "\(Self.prefix)\(number)" }
+  var link: String { Self.link(of: number) }
+  static func link(of number: Int) -> String { "\(prefix)\(number)" }
 
   /// Locally administered, as those of `SliceLink`: of the overlay's end of every link, and the slice's.
   static let hostMAC: [UInt8] = [0x02, 0x73, 0x6F, 0, 0, 1]
@@ -125,6 +130,8 @@ public final class OverlayNetwork: Sendable {
       }
     }
     do throws(SliceError) {
+      try RawJudge.spread(to: terms.name.text, in: slice)
+      // Before this nothing passes.
       try programs.admit(member, link: UInt32(index))
     } catch {
       try control.deleteLink(member.link)
@@ -134,7 +141,7 @@ public final class OverlayNetwork: Sendable {
 
   /// Takes the link of a slice away. One that is not there is fine.
   public func detach(number: Int) throws(SliceError) {
-    let name = OverlayMember(number: number, address: terms.part.gateway).link
+    let name = OverlayMember.link(of: number)
     let index = try find(name)
     guard index != 0 else { return }
     try programs.dismiss(link: index)
@@ -144,8 +151,14 @@ public final class OverlayNetwork: Sendable {
   /// Forgets the link of a slice that has ended: nothing of it passes any more, and the kernel takes it
   /// away with the slice's namespace.
   public func dismiss(number: Int) throws(SliceError) {
-    let index = try find(OverlayMember(number: number, address: terms.part.gateway).link)
+    let index = try find(OverlayMember.link(of: number))
     if index != 0 { try programs.dismiss(link: index) }
+  }
+
+  /// Holds the link of a member that is attached to what the slice is granted now.
+  public func update(_ member: OverlayMember) throws(SliceError) {
+    let index = try find(member.link)
+    if index != 0 { try programs.admit(member, link: index) }
   }
 
   /// Takes over the link of a slice that an earlier supervisor attached. False: there is none.
@@ -165,8 +178,7 @@ public final class OverlayNetwork: Sendable {
 
   /// Takes away the links of slices that are no members, or don't run.
   public func retain(_ numbers: Set<Int>) throws(SliceError) {
-    let names = Set(
-      numbers.map { OverlayMember(number: $0, address: terms.part.gateway).link })
+    let names = Set(numbers.map(OverlayMember.link))
     try control.deleteLinks(
       try control.links(prefix: OverlayMember.prefix).filter { !names.contains($0) })
   }
@@ -277,8 +289,7 @@ public final class OverlayNetwork: Sendable {
     of number: Int?
   ) throws(SliceError) -> (traffic: LinkStatistics, drops: [(reason: String, packets: UInt64)])? {
     let name =
-      number.map { OverlayMember(number: $0, address: terms.part.gateway).link }
-      ?? Self.carrierName
+      number.map(OverlayMember.link) ?? Self.carrierName
     let index = try find(name)
     guard index != 0 else { return nil }
     return (try control.statistics(name), try programs.drops(link: index))
