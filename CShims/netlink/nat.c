@@ -60,8 +60,7 @@ static const char *own_set(int family) { return family == AF_INET ? "own4" : "ow
 // --- Table, sets and chains
 
 static void add_table(struct cnl_batch *batch, const char *operation, int type, int flags) {
-    struct nl_msg *message = nft_add(batch, operation, type, flags);
-    cnl_put_string(batch, message, NFTA_TABLE_NAME, NFT_TABLE);
+    nft_add_table(batch, operation, type, flags, NFT_TABLE);
 }
 
 // Sets are referred to by name; the kernel wants an id all the same.
@@ -90,35 +89,17 @@ static void add_sets(struct cnl_batch *batch, int family) {
 
 static void
 add_chain(struct cnl_batch *batch, const char *name, enum nf_inet_hooks hook, int priority) {
-    struct nl_msg *message = nft_add(batch, "add NAT chain", NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-    cnl_put_string(batch, message, NFTA_CHAIN_TABLE, NFT_TABLE);
-    cnl_put_string(batch, message, NFTA_CHAIN_NAME, name);
-    cnl_put_string(batch, message, NFTA_CHAIN_TYPE, "nat");
-    struct nlattr *nest = cnl_nest_start(batch, message, NFTA_CHAIN_HOOK);
-    nft_put_be32(batch, message, NFTA_HOOK_HOOKNUM, hook);
-    nft_put_be32(batch, message, NFTA_HOOK_PRIORITY, (uint32_t)priority);
-    cnl_nest_end(message, nest);
+    nft_add_chain(batch, NFT_TABLE, name, "nat", hook, priority);
 }
 
 // --- Rules
 
-struct rule {
-    struct nl_msg *message;
-    struct nlattr *expressions;
-};
-
-static struct rule
+static struct nft_rule
 start_rule(struct cnl_batch *batch, const char *operation, const char *chain, int family) {
-    struct rule rule;
-    rule.message = nft_add(batch, operation, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-    cnl_put_string(batch, rule.message, NFTA_RULE_TABLE, NFT_TABLE);
-    cnl_put_string(batch, rule.message, NFTA_RULE_CHAIN, chain);
-    rule.expressions = cnl_nest_start(batch, rule.message, NFTA_RULE_EXPRESSIONS);
+    struct nft_rule rule = nft_begin_rule(batch, operation, NFT_TABLE, chain);
     nft_family_is(batch, rule.message, family);
     return rule;
 }
-
-static void end_rule(struct rule rule) { cnl_nest_end(rule.message, rule.expressions); }
 
 static void put_source(
     struct cnl_batch *batch, struct nl_msg *message, int family, size_t size) {
@@ -145,7 +126,7 @@ static void put_output(
 
 static void
 add_masquerade(struct cnl_batch *batch, const struct cnl_pool *pool, const char *link_prefix) {
-    struct rule rule = start_rule(batch, "add masquerade rule", "postrouting", pool->family);
+    struct nft_rule rule = start_rule(batch, "add masquerade rule", "postrouting", pool->family);
     size_t size = cnl_address_size(pool->family);
     uint8_t mask[16], network[16];
     cnl_prefix_mask(mask, pool->length);
@@ -156,11 +137,11 @@ add_masquerade(struct cnl_batch *batch, const struct cnl_pool *pool, const char 
     nft_compare(batch, rule.message, NFT_CMP_EQ, network, size);
     put_output(batch, rule.message, NFT_CMP_NEQ, link_prefix);
     nft_masquerade(batch, rule.message, pool->first_port, pool->last_port);
-    end_rule(rule);
+    nft_end_rule(rule);
 }
 
 static void add_redirect(struct cnl_batch *batch, const char *chain, int family, bool local) {
-    struct rule rule = start_rule(batch, "add rule for published ports", chain, family);
+    struct nft_rule rule = start_rule(batch, "add rule for published ports", chain, family);
     struct nl_msg *message = rule.message;
     if (local && family == AF_INET6) {
         put_destination(batch, message, family, NFT_REG_1);
@@ -177,19 +158,19 @@ static void add_redirect(struct cnl_batch *batch, const char *chain, int family,
     // The port follows the address.
     nft_translate(
         batch, message, NFT_NAT_DNAT, family, family == AF_INET ? NFT_REG32_01 : NFT_REG_2);
-    end_rule(rule);
+    nft_end_rule(rule);
 }
 
 static void put_gateway(
-    struct cnl_batch *batch, struct rule rule, const struct cnl_pool *pool) {
+    struct cnl_batch *batch, struct nft_rule rule, const struct cnl_pool *pool) {
     nft_immediate(
         batch, rule.message, pool->gateway, cnl_address_size(pool->family), NFT_REG_1);
     nft_translate(batch, rule.message, NFT_NAT_SNAT, pool->family, 0);
-    end_rule(rule);
+    nft_end_rule(rule);
 }
 
 static void add_own(struct cnl_batch *batch, const struct cnl_pool *pool) {
-    struct rule rule =
+    struct nft_rule rule =
         start_rule(batch, "add rule for a slice's own ports", "postrouting", pool->family);
     put_source(batch, rule.message, pool->family, cnl_address_size(pool->family));
     put_destination(
@@ -201,7 +182,7 @@ static void add_own(struct cnl_batch *batch, const struct cnl_pool *pool) {
 static void
 add_loopback(struct cnl_batch *batch, const struct cnl_pool *pool, const char *link_prefix) {
     const uint8_t network = 127;
-    struct rule rule =
+    struct nft_rule rule =
         start_rule(batch, "add rule for the host's loopback", "postrouting", pool->family);
     put_source(batch, rule.message, pool->family, sizeof network);
     nft_compare(batch, rule.message, NFT_CMP_EQ, &network, sizeof network);
@@ -340,7 +321,7 @@ int cnl_nat_install(
     if (publishing)
         add_publishing(&batch, pools, count, link_prefix, publishers, publisher_count);
     struct cnl_error failure;
-    result = nft_commit(&batch, &failure);
+    result = nft_commit(&batch, NFT_TABLE, &failure);
     if (result == 0) return 0;
     // A kind of chain or expression: the table itself is there.
     if (result == -ENOENT) failure.error = EOPNOTSUPP;
@@ -359,7 +340,7 @@ int cnl_nat_publish(
         if (after) add_elements(&batch, families[index], NFT_MSG_NEWSETELEM, after, 1);
     }
     struct cnl_error failure;
-    int result = nft_commit(&batch, &failure);
+    int result = nft_commit(&batch, NFT_TABLE, &failure);
     // Somebody has taken the table away, and what was published with it.
     if (result == 0 || (result == -ENOENT && !after)) return 0;
     // Which of the two depends on the kernel, where the port leads elsewhere.
@@ -372,7 +353,7 @@ int cnl_nat_find(bool *found, struct cnl_error *error) {
     struct cnl_batch batch = {0};
     add_table(&batch, "find nftables table", NFT_MSG_GETTABLE, 0);
     struct cnl_error failure;
-    int result = nft_ask(&batch, &failure);
+    int result = nft_ask(&batch, NFT_TABLE, &failure);
     *found = result == 0;
     if (result == 0 || result == -ENOENT) return 0;
     if (error) *error = failure;
@@ -384,7 +365,7 @@ int cnl_nat_remove(struct cnl_error *error) {
     nft_begin(&batch);
     add_table(&batch, "delete nftables table", NFT_MSG_DELTABLE, 0);
     struct cnl_error failure;
-    int result = nft_commit(&batch, &failure);
+    int result = nft_commit(&batch, NFT_TABLE, &failure);
     if (result == 0 || result == -ENOENT || result == -EOPNOTSUPP) return 0;
     if (error) *error = failure;
     return result;

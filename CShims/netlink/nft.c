@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nf_nat.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,12 +32,12 @@ static bool feature_missing(int number) {
     return number == EPROTONOSUPPORT || number == EAFNOSUPPORT || number == EOPNOTSUPP;
 }
 
-int nft_commit(struct cnl_batch *batch, struct cnl_error *error) {
+int nft_commit(struct cnl_batch *batch, const char *table, struct cnl_error *error) {
     add_bound(batch, NFNL_MSG_BATCH_END);
-    return nft_ask(batch, error);
+    return nft_ask(batch, table, error);
 }
 
-int nft_ask(struct cnl_batch *batch, struct cnl_error *error) {
+int nft_ask(struct cnl_batch *batch, const char *table, struct cnl_error *error) {
     struct cnl_error failure;
     int socket = cnl_socket(NETLINK_NETFILTER, &failure);
     int result = socket;
@@ -44,8 +45,9 @@ int nft_ask(struct cnl_batch *batch, struct cnl_error *error) {
         const int size = SEND_BUFFER_SIZE;
         // Refused, it still serves for what fits.
         setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
-        result =
-            cnl_batch_run(socket, batch, "table inet " NFT_TABLE, NULL, NULL, &failure);
+        char subject[64];
+        snprintf(subject, sizeof subject, "table inet %s", table);
+        result = cnl_batch_run(socket, batch, subject, NULL, NULL, &failure);
         close(socket);
     }
     if (result == 0) return 0;
@@ -81,6 +83,40 @@ void nft_put_value(
     cnl_nest_end(message, nest);
 }
 
+// --- Tables, chains, rules
+
+void nft_add_table(
+    struct cnl_batch *batch, const char *operation, int type, int flags, const char *table) {
+    struct nl_msg *message = nft_add(batch, operation, type, flags);
+    cnl_put_string(batch, message, NFTA_TABLE_NAME, table);
+}
+
+void nft_add_chain(
+    struct cnl_batch *batch, const char *table, const char *name, const char *kind,
+    enum nf_inet_hooks hook, int priority) {
+    struct nl_msg *message =
+        nft_add(batch, "add nftables chain", NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+    cnl_put_string(batch, message, NFTA_CHAIN_TABLE, table);
+    cnl_put_string(batch, message, NFTA_CHAIN_NAME, name);
+    cnl_put_string(batch, message, NFTA_CHAIN_TYPE, kind);
+    struct nlattr *nest = cnl_nest_start(batch, message, NFTA_CHAIN_HOOK);
+    nft_put_be32(batch, message, NFTA_HOOK_HOOKNUM, hook);
+    nft_put_be32(batch, message, NFTA_HOOK_PRIORITY, (uint32_t)priority);
+    cnl_nest_end(message, nest);
+}
+
+struct nft_rule nft_begin_rule(
+    struct cnl_batch *batch, const char *operation, const char *table, const char *chain) {
+    struct nft_rule rule;
+    rule.message = nft_add(batch, operation, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    cnl_put_string(batch, rule.message, NFTA_RULE_TABLE, table);
+    cnl_put_string(batch, rule.message, NFTA_RULE_CHAIN, chain);
+    rule.expressions = cnl_nest_start(batch, rule.message, NFTA_RULE_EXPRESSIONS);
+    return rule;
+}
+
+void nft_end_rule(struct nft_rule rule) { cnl_nest_end(rule.message, rule.expressions); }
+
 // --- Expressions
 
 struct expression {
@@ -108,6 +144,15 @@ void nft_meta(
     nft_put_be32(batch, message, NFTA_META_KEY, key);
     nft_put_be32(batch, message, NFTA_META_DREG, target);
     end(message, meta);
+}
+
+void nft_connection(
+    struct cnl_batch *batch, struct nl_msg *message, enum nft_ct_keys key,
+    enum nft_registers target) {
+    struct expression connection = start(batch, message, "ct");
+    nft_put_be32(batch, message, NFTA_CT_KEY, key);
+    nft_put_be32(batch, message, NFTA_CT_DREG, target);
+    end(message, connection);
 }
 
 void nft_destination_type(
@@ -193,6 +238,17 @@ void nft_masquerade(
         nft_put_be32(batch, message, NFTA_MASQ_REG_PROTO_MAX, registers[1]);
     }
     end(message, masquerade);
+}
+
+void nft_drop(struct cnl_batch *batch, struct nl_msg *message) {
+    struct expression immediate = start(batch, message, "immediate");
+    nft_put_be32(batch, message, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+    struct nlattr *data = cnl_nest_start(batch, message, NFTA_IMMEDIATE_DATA);
+    struct nlattr *verdict = cnl_nest_start(batch, message, NFTA_DATA_VERDICT);
+    nft_put_be32(batch, message, NFTA_VERDICT_CODE, NF_DROP);
+    cnl_nest_end(message, verdict);
+    cnl_nest_end(message, data);
+    end(message, immediate);
 }
 
 void nft_family_is(struct cnl_batch *batch, struct nl_msg *message, int family) {

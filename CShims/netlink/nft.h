@@ -11,14 +11,15 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+// What slices need; made anew at each start (nat.c).
 #define NFT_TABLE "slices"
 
 // Everything between the two is one transaction.
 void nft_begin(struct cnl_batch *batch);
-// Runs it. EOPNOTSUPP: the kernel lacks a part.
-int nft_commit(struct cnl_batch *batch, struct cnl_error *error);
+// Runs it. `table` is for errors. EOPNOTSUPP: the kernel lacks a part.
+int nft_commit(struct cnl_batch *batch, const char *table, struct cnl_error *error);
 // Runs what is no transaction: a question.
-int nft_ask(struct cnl_batch *batch, struct cnl_error *error);
+int nft_ask(struct cnl_batch *batch, const char *table, struct cnl_error *error);
 
 // A message of family inet, which asks for an acknowledgement.
 struct nl_msg *nft_add(struct cnl_batch *batch, const char *operation, int type, int flags);
@@ -31,11 +32,34 @@ void nft_put_be32(struct cnl_batch *batch, struct nl_msg *message, int type, uin
 void nft_put_value(
     struct cnl_batch *batch, struct nl_msg *message, int type, const void *value, size_t size);
 
+// --- Tables, chains, rules
+
+// `type`: NFT_MSG_NEWTABLE and the like.
+void nft_add_table(
+    struct cnl_batch *batch, const char *operation, int type, int flags, const char *table);
+// `kind`: "nat", "filter".
+void nft_add_chain(
+    struct cnl_batch *batch, const char *table, const char *name, const char *kind,
+    enum nf_inet_hooks hook, int priority);
+
+// What lies between the two are its expressions.
+struct nft_rule {
+    struct nl_msg *message;
+    struct nlattr *expressions;
+};
+struct nft_rule nft_begin_rule(
+    struct cnl_batch *batch, const char *operation, const char *table, const char *chain);
+void nft_end_rule(struct nft_rule rule);
+
 // --- Expressions. Registers are of 16 bytes from NFT_REG_1, or of 4 from NFT_REG32_00 in the same
 // place (enum nft_registers).
 
 void nft_meta(
     struct cnl_batch *batch, struct nl_msg *message, enum nft_meta_keys key,
+    enum nft_registers target);
+// Of the packet's connection.
+void nft_connection(
+    struct cnl_batch *batch, struct nl_msg *message, enum nft_ct_keys key,
     enum nft_registers target);
 // What the kernel says of the destination address: an RTN_ constant in the machine's byte order.
 void nft_destination_type(
@@ -61,6 +85,8 @@ void nft_translate(
 // share it.
 void nft_masquerade(
     struct cnl_batch *batch, struct nl_msg *message, uint16_t first_port, uint16_t last_port);
+
+void nft_drop(struct cnl_batch *batch, struct nl_msg *message);
 
 // Both families are told apart at the start of a rule.
 void nft_family_is(struct cnl_batch *batch, struct nl_msg *message, int family);

@@ -42,6 +42,11 @@ int cnl_carrier_create(
 int cnl_carrier_attach(
     struct cnl_context *overlay, int index, int from_peer, int to_peer, struct cnl_error *error);
 
+// Has nobody but the host's kernel and its root send to VXLAN's UDP port by the host's addresses: neither
+// other users' programs nor what the host translates for others. Or ends that. Idempotent, without a gap.
+// For the network namespace of the calling thread. EOPNOTSUPP: the kernel has no such rules.
+int cnl_carrier_guard(bool wanted, struct cnl_error *error);
+
 // The index of a link; 0: there is none of this name.
 int cnl_link_find(
     struct cnl_context *context, const char *name, int *index, struct cnl_error *error);
