@@ -99,12 +99,7 @@ static int configure(
     struct cnl_batch batch = {0};
     add_settings(&batch, index);
     cnl_filters_add(&batch, index, (const int[]){carrier->from_peer, carrier->to_peer});
-    cnl_add_up(&batch, index);
-    result = cnl_classifier_run(overlay->rtnetlink, &batch, carrier->name, error);
-    if (result < 0) return result;
-    struct cnl_batch route = {0};
-    add_route(&route, index, carrier);
-    return cnl_batch_run(overlay->rtnetlink, &route, carrier->name, NULL, NULL, error);
+    return cnl_classifier_run(overlay->rtnetlink, &batch, carrier->name, error);
 }
 
 int cnl_carrier_create(
@@ -119,6 +114,25 @@ int cnl_carrier_create(
     if (result == 0) result = configure(overlay, netns, *index, carrier, error);
     if (result < 0) cnl_link_delete(overlay, carrier->name, NULL);
     return result;
+}
+
+int cnl_carrier_open(
+    struct cnl_context *overlay, int index, const struct cnl_carrier *carrier,
+    struct cnl_error *error) {
+    struct cnl_batch up = {0};
+    cnl_add_up(&up, index);
+    int result = cnl_batch_run(overlay->rtnetlink, &up, carrier->name, NULL, NULL, error);
+    if (result < 0) return result;
+    struct cnl_batch route = {0};
+    add_route(&route, index, carrier);
+    return cnl_batch_run(overlay->rtnetlink, &route, carrier->name, NULL, NULL, error);
+}
+
+int cnl_carrier_close(struct cnl_context *overlay, int index, struct cnl_error *error) {
+    struct ifinfomsg header = {.ifi_index = index, .ifi_change = IFF_UP};
+    struct cnl_batch batch = {0};
+    cnl_batch_add(&batch, "take carrier down", RTM_SETLINK, NLM_F_ACK, &header, sizeof header);
+    return cnl_batch_run(overlay->rtnetlink, &batch, "carrier", NULL, NULL, error);
 }
 
 int cnl_carrier_attach(

@@ -46,6 +46,9 @@ import Testing
 
       try two.succeed("overlay", "peer", "remove", "mesh", Self.address(1))
       #expect(try !one.ping("10.64.2.2", from: "a"))
+      let rules = ["nft", "list", "table", "inet", "slices-carriers"]
+      #expect(try two.host.run(rules).status != 0, "nobody is kept from the port without need")
+      #expect(try one.host.run(rules).status == 0)
       // The same over IPv6.
       try one.succeed("overlay", "peer", "remove", "mesh", Self.address(2))
       try one.succeed("overlay", "peer", "add", "mesh", Self.address6(2), "--part", "10.64.2.0/24")
@@ -178,6 +181,58 @@ import Testing
     let overlay = try one.json("overlay", "inspect", "mesh")
     #expect(overlay["dropped"]["peer"].integer == 1, "\(overlay)")
     #expect(overlay["dropped"]["source"].integer == 2, "\(overlay)")
+    try localUsersAreKeptOut(two, listener) { script($0, inner: "10.64.2.2") + [""] }
+  }
+
+  /// Who else has packets leave by a peer's address: its users, and what it translates addresses for.
+  private func localUsersAreKeptOut(
+    _ peer: TestNode, _ listener: BackgroundCommand, script: (String) -> [String]
+  ) throws {
+    let container = try peer.host.start(["unshare", "-n", "sh", "-c", "echo $$; exec sleep 1000"])
+    defer { container.signal(SIGKILL) }
+    try #require(eventually { container.output.hasSuffix("\n") }, "\(container.errors)")
+    let box = String(container.output.dropLast())
+    let made = try peer.host.run([
+      "sh", "-ec",
+      """
+      box=\(box)
+      ip link add c0 type veth peer name c1 netns $box
+      ip address add 192.168.77.1/24 dev c0
+      ip link set c0 up
+      nsenter -t $box -n ip address add 192.168.77.2/24 dev c1
+      nsenter -t $box -n ip link set c1 up
+      nsenter -t $box -n ip route add default via 192.168.77.1
+      sysctl -qw net.ipv4.ip_forward=1
+      nft add table ip box
+      nft 'add chain ip box out { type nat hook postrouting priority 100; }'
+      nft add rule ip box out ip saddr 192.168.77.0/24 masquerade
+      """,
+    ])
+    try #require(made.status == 0, "\(made)")
+    func send(_ suffix: String) throws {
+      // Where it is refused sending fails for a user (EPERM).
+      _ = try peer.host.run(script("user" + suffix), as: .alice)
+      _ = try peer.host.run(["nsenter", "-t", box, "-n"] + script("container" + suffix))
+      let root = try peer.host.run(script("root" + suffix))
+      try #require(root.status == 0, "\(root)")
+      #expect(eventually { listener.output.contains("root\(suffix)\n") })
+    }
+    try send("-1")
+    // The control: without these rules both come from the peer.
+    try #require(
+      try peer.host.run(["nft", "delete", "table", "inet", "slices-carriers"]).status == 0)
+    try send("-2")
+    #expect(eventually { listener.output.contains("user-2\n") }, "\(listener.output)")
+    #expect(eventually { listener.output.contains("container-2\n") }, "\(listener.output)")
+    // A start makes them again.
+    peer.crashSupervisor()
+    try peer.startSupervisor()
+    try send("-3")
+    for name in ["user", "container"] {
+      #expect(!listener.output.contains("\(name)-1"), "\(listener.output)")
+      #expect(!listener.output.contains("\(name)-3"), "\(listener.output)")
+    }
+    _ = try peer.host.run(["ip", "link", "delete", "c0"])
   }
 
   @Test func encryptionNeedsWireGuard() throws {
@@ -198,12 +253,31 @@ import Testing
       try two.succeed(
         "overlay", "create", "mesh", "--subnet", Self.subnet, "--part", "10.64.2.0/24",
         "--encrypt")
+      // The port is anybody's until there is a peer.
+      let holder = try one.host.start([
+        "python3", "-uc",
+        """
+        import socket, time
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(("", 51820))
+        print("ready")
+        time.sleep(1000)
+        """,
+      ])
+      #expect(eventually { holder.output.contains("ready") }, "\(holder.errors)")
       func key(_ node: TestNode) throws -> String {
         try #require(try node.json("overlay", "inspect", "mesh")["publicKey"].string)
       }
       let bare = try one.slicectl(
         "overlay", "peer", "add", "mesh", Self.address(2), "--part", "10.64.2.0/24")
       #expect(bare.fails(2, "key"), "\(bare)")
+      let taken = try one.slicectl(
+        "overlay", "peer", "add", "mesh", Self.address(2), "--part", "10.64.2.0/24", "--key",
+        try key(two))
+      #expect(taken.fails(1, "EADDRINUSE"), "\(taken)")
+      #expect(try one.json("overlay", "inspect", "mesh")["peers"].array?.isEmpty == true)
+      holder.signal(SIGKILL)
+      _ = holder.wait(seconds: 5)
       for (node, number, other) in [(one, 2, two), (two, 1, one)] {
         try node.succeed(
           "overlay", "peer", "add", "mesh", Self.address(number), "--part",

@@ -83,9 +83,21 @@ import Testing
       try node.startSupervisor()
       #expect(!HostFiles.exists(place + "orphan"))
       #expect(try node.hears("b", at: "10.64.0.3", from: "a", as: "10.64.0.2"))
+      // What can't be taken over of one member is no loss of the others.
+      let record = node.state + "/overlays/mesh.json"
+      func restart(_ change: (String) -> String) throws -> String? {
+        node.stopSupervisor()
+        try HostFiles.write(change(HostFiles.text(record)), to: record)
+        try node.startSupervisor()
+        return try node.json("overlay", "inspect", "mesh")["problem"].string
+      }
+      let problem = try restart { $0.replacing("10.64.0.3", with: "10.64.0.x") }
+      #expect(problem?.contains("member b") == true, "\(problem ?? "none")")
+      #expect(try node.ping("10.64.0.1", from: "a"))
+      #expect(try restart { $0.replacing("10.64.0.x", with: "10.64.0.3") } == nil)
+      #expect(try node.hears("b", at: "10.64.0.3", from: "a", as: "10.64.0.2"))
       // A member that was destroyed while nobody looked is none any more.
       node.stopSupervisor()
-      let record = node.state + "/overlays/mesh.json"
       try HostFiles.write(
         HostFiles.text(record).replacing("\"a\"", with: "\"gone\""), to: record)
       try node.startSupervisor()

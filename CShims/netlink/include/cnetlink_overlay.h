@@ -30,13 +30,21 @@ struct cnl_carrier {
     int from_peer, to_peer;              // programs of the type that struct cnl_classifier has
 };
 
-// Makes it, with its route, and brings it up. `host` is of the host's namespace, `overlay` of the
-// overlay's, and `netns` the latter's descriptor. Fills *index, in the overlay's namespace. EEXIST: it is
-// there, or another overlay of the host has the identifier. EADDRINUSE: another program has the UDP port.
-// EOPNOTSUPP: the kernel has no VXLAN with such filters (Linux 5.18), or no WireGuard.
+// Makes it, down: it has no socket yet. `host` is of the host's namespace, `overlay` of the overlay's, and
+// `netns` the latter's descriptor. Fills *index, in the overlay's namespace. EEXIST: it is there, or another
+// overlay of the host has the identifier. EOPNOTSUPP: the kernel has no VXLAN with such filters (Linux
+// 5.18), or no WireGuard.
 int cnl_carrier_create(
     struct cnl_context *host, struct cnl_context *overlay, int netns,
     const struct cnl_carrier *carrier, int *index, struct cnl_error *error);
+
+// Brings it up, with its route: from then on it has the host's UDP port. Idempotent. EADDRINUSE: another
+// program has the port.
+int cnl_carrier_open(
+    struct cnl_context *overlay, int index, const struct cnl_carrier *carrier,
+    struct cnl_error *error);
+// The opposite. Idempotent.
+int cnl_carrier_close(struct cnl_context *overlay, int index, struct cnl_error *error);
 
 // Puts other programs on one that exists, each in place of the former between two packets.
 int cnl_carrier_attach(

@@ -12,7 +12,7 @@ final class OverlayKeeper: Sendable {
     var record: OverlayRecord
     /// Nil while it could not be built; the next who needs it tries again.
     var network: OverlayNetwork?
-    /// Why not, or why it has no carrier.
+    /// What of it could not be had, and why.
     var problem: String?
   }
 
@@ -72,6 +72,7 @@ final class OverlayKeeper: Sendable {
       do throws(SliceError) {
         let network = try build(held.record)
         held.network = network
+        // For its public key.
         if terms.isEncrypted { try network.carry(host) }
       } catch {
         throw error.leaving(remains(of: terms.name.text))
@@ -133,6 +134,7 @@ final class OverlayKeeper: Sendable {
         overlays[name] = held
         throw SliceError(.failed, "not everything could be removed").leaving(left)
       }
+      try guardCarriers(of: overlays)
     }
   }
 
@@ -285,12 +287,12 @@ final class OverlayKeeper: Sendable {
     }
   }
 
-  /// The network of an overlay, built now if it could not be before.
+  /// The network of an overlay, built now with its carrier if it could not be before.
   private func ready(_ held: inout Held) throws(SliceError) -> OverlayNetwork {
     if let network = held.network { return network }
     let network = try build(held.record)
     held.network = network
-    held.problem = nil
+    held.problem = Self.text(carry(held.record, network))
     return network
   }
 
@@ -305,22 +307,40 @@ final class OverlayKeeper: Sendable {
         for: try held.record.terms(), beside: before.filter { $0.host != peer.host })
       let former = before.first { $0.host == peer.host }
       let network = try ready(&held)
-      var record = held.record
-      record.peers.removeAll { $0.host == peer.host.description }
-      record.peers.append(OverlayRecord.Peer(peer))
-      try store.save(record)
+      let earlier = held.record
+      held.record.peers.removeAll { $0.host == peer.host.description }
+      held.record.peers.append(OverlayRecord.Peer(peer))
+      overlays[name] = held
       do throws(SliceError) {
+        // Before there is anything that could be imitated.
+        try guardCarriers(of: overlays)
+        try store.save(held.record)
         try network.carry(host)
         if let former, former != peer { try network.remove(former) }
         try network.set(peer)
+        try network.open()
       } catch {
-        try store.save(held.record)
-        throw error
+        held.record = earlier
+        overlays[name] = held
+        throw error.leaving(withdrawal(of: peer, from: network, to: earlier))
       }
-      held.record = record
       held.problem = nil
       overlays[name] = held
       return held
+    }
+  }
+
+  /// Has a peer that could not be added be none. Returns what stayed.
+  private func withdrawal(
+    of peer: OverlayPeer, from network: OverlayNetwork, to record: OverlayRecord
+  ) -> [String] {
+    do throws(SliceError) {
+      try store.save(record)
+      try network.remove(peer)
+      if record.peers.isEmpty { try network.close() }
+      return []
+    } catch {
+      return ["peer \(peer.host): \(error.message)"]
     }
   }
 
@@ -335,9 +355,15 @@ final class OverlayKeeper: Sendable {
       overlays[name] = held
       try held.network?.remove(try entry.peer())
       // Without peers there is nothing to listen for.
-      if held.record.peers.isEmpty, held.record.privateKey == nil { try held.network?.uncarry() }
+      if held.record.peers.isEmpty { try held.network?.close() }
+      try guardCarriers(of: overlays)
       return held
     }
+  }
+
+  /// While peers believe the addresses of this node's packets nobody else may send such.
+  private func guardCarriers(of overlays: [OverlayName: Held]) throws(SliceError) {
+    try OverlayNetwork.guardCarriers(overlays.values.contains { $0.record.isCarriedInTheOpen })
   }
 
   // MARK: - Recovery
@@ -349,8 +375,10 @@ final class OverlayKeeper: Sendable {
   func recover(_ living: [String: (record: SliceRecord, process: PidFD)], known: Set<String>)
     throws(SliceError) -> [String]
   {
-    var problems: [String] = []
     let records = try store.load()
+    var problems = attempt { () throws(SliceError) in
+      try OverlayNetwork.guardCarriers(records.contains(where: \.isCarriedInTheOpen))
+    }
     try overlays.withLock { (overlays) throws(SliceError) in
       for var record in records {
         let name = try OverlayName(record.name)
@@ -361,38 +389,77 @@ final class OverlayKeeper: Sendable {
           try store.save(record)
         }
         var held = Held(record: record)
-        do throws(SliceError) {
-          let network = try ready(&held)
-          try adopt(record, network, living)
-          let peers = try record.peers.map { (peer) throws(SliceError) in try peer.peer() }
-          if record.privateKey != nil || !peers.isEmpty { try network.carry(host, for: peers) }
-          for peer in peers { try network.set(peer) }
-        } catch {
-          held.problem = error.message
-          problems.append("overlay \(name): \(error.message)")
-        }
+        recover(&held, living)
+        if let problem = held.problem { problems.append("overlay \(name): \(problem)") }
         overlays[name] = held
       }
     }
     return problems + removeOrphans(Set(records.map(\.name)))
   }
 
-  private func adopt(
-    _ record: OverlayRecord, _ network: OverlayNetwork,
-    _ living: [String: (record: SliceRecord, process: PidFD)]
-  ) throws(SliceError) {
-    var numbers: Set<Int> = []
-    for slice in record.members.keys {
-      guard let (running, process) = living[slice], let address = record.address(of: slice) else {
-        continue
-      }
-      let member = try Self.member(running, at: address)
-      if try !network.adopt(member) {
-        try network.attach(member, in: try NetworkNamespace(of: process))
-      }
-      numbers.insert(running.number)
+  /// As much of one overlay as can be had: what fails for one member or peer is no loss of the others.
+  private func recover(
+    _ held: inout Held, _ living: [String: (record: SliceRecord, process: PidFD)]
+  ) {
+    let record = held.record
+    let network: OverlayNetwork
+    do throws(SliceError) {
+      network = try ready(&held)
+    } catch {
+      held.problem = error.message
+      return
     }
-    try network.retain(numbers)
+    var problems = held.problem.map { [$0] } ?? []
+    var numbers: Set<Int> = []
+    for (slice, (running, process)) in living where record.members[slice] != nil {
+      numbers.insert(running.number)
+      problems += attempt("member \(slice)") { () throws(SliceError) in
+        try adopt(running, process, record, network)
+      }
+    }
+    problems += attempt { () throws(SliceError) in try network.retain(numbers) }
+    held.problem = Self.text(problems)
+  }
+
+  /// Takes over, or makes, an overlay's carrier, for all peers that it can be had for. Returns what could
+  /// not be done.
+  private func carry(_ record: OverlayRecord, _ network: OverlayNetwork) -> [String] {
+    var (peers, problems): ([OverlayPeer], [String]) = ([], [])
+    for entry in record.peers {
+      problems += attempt { () throws(SliceError) in peers.append(try entry.peer()) }
+    }
+    guard record.privateKey != nil || !peers.isEmpty else { return problems }
+    problems += attempt { () throws(SliceError) in try network.carry(host, for: peers) }
+    for peer in peers { problems += attempt { () throws(SliceError) in try network.set(peer) } }
+    guard !peers.isEmpty else { return problems }
+    return problems + attempt { () throws(SliceError) in try network.open() }
+  }
+
+  private static func text(_ problems: [String]) -> String? {
+    problems.isEmpty ? nil : problems.joined(separator: "; ")
+  }
+
+  private func adopt(
+    _ slice: SliceRecord, _ process: PidFD, _ record: OverlayRecord, _ network: OverlayNetwork
+  ) throws(SliceError) {
+    guard let address = record.address(of: slice.name) else {
+      throw SliceError(.failed, "its address in the record is none")
+    }
+    let member = try Self.member(slice, at: address)
+    let namespace = try NetworkNamespace(of: process)
+    if try !network.adopt(member, in: namespace) { try network.attach(member, in: namespace) }
+  }
+
+  /// What failed, in words: nothing or one thing.
+  private func attempt(
+    _ what: String? = nil, _ body: () throws(SliceError) -> Void
+  ) -> [String] {
+    do throws(SliceError) {
+      try body()
+      return []
+    } catch {
+      return [(what.map { $0 + ": " } ?? "") + error.message]
+    }
   }
 
   private func removeOrphans(_ known: Set<String>) -> [String] {

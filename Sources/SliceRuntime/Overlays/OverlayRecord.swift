@@ -53,6 +53,9 @@ public struct OverlayRecord: Sendable, Hashable, Codable {
 
   func address(of slice: String) -> IPv4Address? { members[slice].flatMap { IPv4Address($0) } }
 
+  /// Whether other nodes believe the outer addresses of its packets.
+  var isCarriedInTheOpen: Bool { privateKey == nil && !peers.isEmpty }
+
   var addresses: Set<IPv4Address> { Set(members.values.compactMap { IPv4Address($0) }) }
 }
 

@@ -162,9 +162,12 @@ public final class OverlayNetwork: Sendable {
   }
 
   /// Takes over the link of a slice that an earlier supervisor attached. False: there is none.
-  public func adopt(_ member: OverlayMember) throws(SliceError) -> Bool {
+  public func adopt(
+    _ member: OverlayMember, in slice: NetworkNamespace
+  ) throws(SliceError) -> Bool {
     let index = try find(member.link)
     guard index != 0 else { return false }
+    try RawJudge.spread(to: terms.name.text, in: slice)
     // First, so that the new programs know it from the first packet.
     try programs.admit(member, link: index)
     var filters = cnl_classifier()
@@ -193,7 +196,8 @@ public final class OverlayNetwork: Sendable {
 
   // MARK: - Peers
 
-  /// Makes the carrier unless it is there, and puts this supervisor's programs on it.
+  /// Makes the carrier unless it is there, and puts this supervisor's programs on it. It takes no port of
+  /// the host before `open`.
   ///
   /// - Parameters:
   ///   - host: of the host's namespace.
@@ -207,6 +211,46 @@ public final class OverlayNetwork: Sendable {
         cnl_carrier_attach($0, index, programs.fromPeer, programs.toPeer, $1)
       }
     }
+    var carrier = self.carrier
+    try hinting { () throws(SliceError) in
+      try host.withContext("the carrier of overlay \(terms.name)") { hostContext, error in
+        // The overlay's lock inside the host's, here alone.
+        control.withRawContext {
+          cnl_carrier_create(
+            hostContext, $0, namespace.descriptor.rawValue, &carrier, &index, error)
+        }
+      }
+    }
+    try programs.count(carrier: UInt32(index))
+  }
+
+  /// Has the carrier send and receive. It must be there; one that does already is fine.
+  public func open() throws(SliceError) {
+    let index = try find(Self.carrierName)
+    var carrier = self.carrier
+    try hinting { () throws(SliceError) in
+      try control.withContext("the carrier of overlay \(terms.name)") {
+        cnl_carrier_open($0, Int32(index), &carrier, $1)
+      }
+    }
+  }
+
+  private func hinting(_ body: () throws(SliceError) -> Void) throws(SliceError) {
+    do throws(SliceError) {
+      try body()
+    } catch {
+      guard error.code == .failed else { throw error }
+      throw SliceError(
+        .failed, error.message,
+        hint:
+          terms.isEncrypted
+          ? "another program may have UDP port \(terms.port): 'slicectl overlay create' takes --port"
+          : "another program may have UDP port \(terms.port), or VXLAN's number \(terms.identifier): 'slicectl overlay create' takes --id"
+      )
+    }
+  }
+
+  private var carrier: cnl_carrier {
     var carrier = cnl_carrier()
     carrier.kind = terms.isEncrypted ? CNL_WIREGUARD : CNL_VXLAN
     fill(&carrier.name, with: Self.carrierName)
@@ -219,29 +263,33 @@ public final class OverlayNetwork: Sendable {
     carrier.subnet_length = UInt8(terms.subnet.prefixLength)
     carrier.from_peer = programs.fromPeer
     carrier.to_peer = programs.toPeer
-    do throws(SliceError) {
-      try host.withContext("the carrier of overlay \(terms.name)") { hostContext, error in
-        // The overlay's lock inside the host's, here alone.
-        control.withRawContext {
-          cnl_carrier_create(
-            hostContext, $0, namespace.descriptor.rawValue, &carrier, &index, error)
-        }
-      }
-      try programs.count(carrier: UInt32(index))
-    } catch {
-      throw error.code == .failed
-        ? SliceError(
-          .failed, error.message,
-          hint:
-            terms.isEncrypted
-            ? "another program may have UDP port \(terms.port): 'slicectl overlay create' takes --port"
-            : "another program may have UDP port \(terms.port), or VXLAN's number \(terms.identifier): 'slicectl overlay create' takes --id"
-        ) : error
+    return carrier
+  }
+
+  /// Gives up the host's port. An encrypted overlay keeps its carrier, which knows its public key; VXLAN's
+  /// goes. One that is not there is fine.
+  public func close() throws(SliceError) {
+    guard terms.isEncrypted else { return try control.deleteLink(Self.carrierName) }
+    let index = try find(Self.carrierName)
+    guard index != 0 else { return }
+    try control.withContext("the carrier of overlay \(terms.name)") {
+      cnl_carrier_close($0, Int32(index), $1)
     }
   }
 
-  /// Takes the carrier away. One that is not there is fine.
-  public func uncarry() throws(SliceError) { try control.deleteLink(Self.carrierName) }
+  /// Has nobody but the host's kernel and its root send to VXLAN's port by the host's addresses, which peers
+  /// believe; or ends that. In the calling thread's network namespace, the host's.
+  public static func guardCarriers(_ wanted: Bool) throws(SliceError) {
+    do throws(SliceError) {
+      try network("keep users from VXLAN's port") { cnl_carrier_guard(wanted, $0) }
+    } catch {
+      throw error.code == .unenforceable
+        ? SliceError(
+          .unenforceable, error.message,
+          hint: "this needs nftables and connection tracking; an overlay with --encrypt does not")
+        : error
+    }
+  }
 
   /// Has a peer, or changes it. The carrier must be there.
   public func set(_ peer: OverlayPeer) throws(SliceError) {
