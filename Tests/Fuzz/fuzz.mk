@@ -6,7 +6,7 @@ FUZZ_OUT     := build/fuzz
 FUZZ_CLANG   = $(dir $(realpath $(shell command -v swift)))clang
 FUZZ_FLAGS   := -g -O1 -std=gnu11 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
   -fuse-ld=lld -Wno-unused-command-line-argument -ICShims/protocol
-FUZZ_C       := $(addprefix $(FUZZ_OUT)/,toml archive broker netlink)
+FUZZ_C       := $(addprefix $(FUZZ_OUT)/,toml archive broker requests netlink verdicts)
 # Coverage as libFuzzer counts it, which swiftc does not ask for by itself; and the linker must keep the
 # counters, to which nothing refers.
 FUZZ_SWIFT   := SLICES_FUZZ=1 swift build -c release --scratch-path $(FUZZ_OUT)/swift --product text \
@@ -22,7 +22,7 @@ fuzz: $(FUZZ_C) fuzz-text
 
 # The corpus once, as `make test` does for those in C.
 fuzz-replay: $(FUZZ_C)
-	@Tests/Fuzz/run --replay toml archive broker netlink
+	@Tests/Fuzz/run --replay toml archive broker requests netlink verdicts
 
 fuzz-text: | deps $(FUZZ_OUT)
 	$(FUZZ_SWIFT)
@@ -47,6 +47,21 @@ $(FUZZ_OUT)/archive: $(wildcard Tests/Fuzz/a*.[ch] CShims/unpack/*.[ch]) | deps 
 $(FUZZ_OUT)/broker: Tests/Fuzz/broker.c $(wildcard CShims/broker/*.[ch] CShims/protocol/*.h) | deps $(FUZZ_OUT)
 	$(FUZZ_CLANG) $(FUZZ_FLAGS) Tests/Fuzz/broker.c \
 	  $(addprefix CShims/broker/,control.c grants.c filter.c) -o $@
+
+$(FUZZ_OUT)/requests: Tests/Fuzz/requests.c $(wildcard CShims/broker/*.[ch] CShims/protocol/*.h) | deps $(FUZZ_OUT)
+	$(FUZZ_CLANG) $(FUZZ_FLAGS) Tests/Fuzz/requests.c \
+	  $(addprefix CShims/broker/,serve.c control.c grants.c filter.c target.c) \
+	  -Wl,--wrap=ioctl,--wrap=process_vm_readv -o $@
+
+# Programs for the kernel, compiled for this process: what they call is in kernel.c. Packets are read where they lie.
+FUZZ_KERNEL := -ITests/Fuzz/kernel
+$(FUZZ_OUT)/verdicts: Tests/Fuzz/verdicts.c $(wildcard Tests/Fuzz/kernel.[ch] Tests/Fuzz/judge.[ch] \
+  Tests/Fuzz/kernel/bpf/*.h CShims/classifier/*.[ch] CShims/raw/*.c CShims/protocol/*.h) | deps $(FUZZ_OUT)
+	for one in classifier/classifier classifier/overlay raw/raw; do \
+	  $(FUZZ_CLANG) $(FUZZ_FLAGS) $(FUZZ_KERNEL) -fno-sanitize=alignment -DLICENSE="license_$${one##*/}" \
+	    -c CShims/$$one.bpf.c -o $@-$${one##*/}.o || exit 1; done
+	$(FUZZ_CLANG) $(FUZZ_FLAGS) $(FUZZ_KERNEL) $(addprefix Tests/Fuzz/,verdicts.c kernel.c judge.c) \
+	  $@-classifier.o $@-overlay.o $@-raw.o -o $@
 
 $(FUZZ_OUT)/netlink: Tests/Fuzz/netlink.c $(wildcard CShims/netlink/*.[ch] CShims/netlink/include/*.h) | deps $(FUZZ_OUT)
 	$(FUZZ_CLANG) $(FUZZ_FLAGS) -ICShims/netlink/include -I/usr/include/libnl3 Tests/Fuzz/netlink.c \
