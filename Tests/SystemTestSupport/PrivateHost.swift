@@ -18,7 +18,7 @@ public final class PrivateHost: Sendable {
       // dash collects whatever child ends while it waits for its own, adopted ones too.
       "ip link set lo up && echo ready; while sleep 3600; do :; done",
     ])
-    guard eventually(within: 20, { [holder] in holder.output.contains("ready") }),
+    guard eventually(within: 60, { [holder] in holder.output.contains("ready") }),
       let child = ProcessTable.children(of: holder.pid).first
     else {
       throw HarnessError("no private namespaces: \(holder.wait(seconds: 0))")
