@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,4 +90,35 @@ int run_flood(const char *address, const char *port, const char *seconds, const 
     for (long i = 0; i < count; i++)
         sum += to.sent[i];
     return printf("{\"sent\":%llu}\n", sum) < 0;
+}
+
+// Past the page cache, into a file of its own, 16 MiB long; again and again.
+static void write_for_ever(long number, double end, void *context)
+{
+    enum { PART = 1 << 18, LENGTH = 16 << 20 };
+    unsigned long long *written = context;
+    char name[32];
+    snprintf(name, sizeof name, "/load-%ld-%d", number, getpid());
+    int file = open(name, O_WRONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+    void *bytes = mmap(NULL, PART, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    while (file >= 0 && bytes != MAP_FAILED && monotonic_seconds() < end) {
+        ssize_t count = pwrite(file, bytes, PART, (off_t)(written[number] % LENGTH));
+        if (count != PART)
+            break;
+        written[number] += PART;
+    }
+    unlink(name);
+}
+
+int run_write(const char *seconds, const char *processes)
+{
+    long count = atol(processes);
+    if (count < 1 || count > 256)
+        return 2;
+    unsigned long long sum = 0, *written = mmap(NULL, (size_t)count * sizeof *written, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (written == MAP_FAILED || !run_many(count, write_for_ever, monotonic_seconds() + atof(seconds), written))
+        return 1;
+    for (long i = 0; i < count; i++)
+        sum += written[i];
+    return printf("{\"written\":%llu}\n", sum) < 0;
 }

@@ -9,4 +9,8 @@ int run_spin(const char *seconds, const char *processes);
 // Prints how many bytes they had the kernel take: {"sent": 1000000}.
 int run_flood(const char *address, const char *port, const char *seconds, const char *processes);
 
+// `write SECONDS PROCESSES`: processes that write to files of their own as fast as they can, past the page cache.
+// Prints how many bytes: {"written": 1000000}.
+int run_write(const char *seconds, const char *processes);
+
 #endif

@@ -18,6 +18,7 @@
 //   slice-probe spin SECONDS PROCESSES   uses what it gets of the processors, and says how much
 //   slice-probe flood ADDRESS PORT SECONDS PROCESSES
 //                                        sends as much as it can
+//   slice-probe write SECONDS PROCESSES  writes to files as fast as it can, past the page cache
 //   slice-probe leaving LINK SECONDS PORT PORT
 //                                        counts what of that leaves by a link, for two ports
 //   slice-probe witness PLACE LINK VIEW SECONDS TEXT…
@@ -145,6 +146,8 @@ int main(int count, char **arguments)
         return run_spin(arguments[2], arguments[3]);
     if (!strcmp(verb, "flood") && count == 6)
         return run_flood(arguments[2], arguments[3], arguments[4], arguments[5]);
+    if (!strcmp(verb, "write") && count == 4)
+        return run_write(arguments[2], arguments[3]);
     if (!strcmp(verb, "leaving") && count == 6)
         return run_leaving(arguments + 2);
     if (!strcmp(verb, "witness") && count > 6)
@@ -164,7 +167,7 @@ int main(int count, char **arguments)
         return printf("%d\n", (int)geteuid()) < 0;
     fprintf(stderr, "usage: slice-probe list | run|service|bare NAME[=ARGUMENT]… | neighbour TAG | exhaust | print TEXT | as UID PROGRAM… |\n"
                     "  race|careless DIRECTORY | forge bare | forge PID LINK IPV4 IPV6 OTHER4 OTHER6 | sniff PID ADDRESS… | spin SECONDS PROCESSES |\n"
-                    "  flood ADDRESS PORT SECONDS PROCESSES | leaving LINK SECONDS PORT PORT |\n"
+                    "  flood ADDRESS PORT SECONDS PROCESSES | write SECONDS PROCESSES | leaving LINK SECONDS PORT PORT |\n"
                     "  witness PLACE LINK VIEW SECONDS TEXT… | inject PID LINK KIND[:NUMBER] FROM TO TEXT | say TEXT PORT ADDRESS… |\n"
                     "  granted OWN OTHER | granted bare | hold OWN OTHER\n");
     return 2;

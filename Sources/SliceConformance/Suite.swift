@@ -21,13 +21,16 @@ public struct Suite {
   ///   - socket: where the supervisor listens.
   ///   - adapter: the command line of another runtime's adapter, whose containers are attacked instead of slices.
   ///   - load: whether cases may fill what the host's other users need.
+  ///   - thorough: whether cases may make very many slices.
   public init(
     _ cases: [ConformanceCase], slicectl: String, probe: String, socket: String,
-    adapter: [String]? = nil, load: Bool = false, interruption: Interruption
+    adapter: [String]? = nil, load: Bool = false, thorough: Bool = false,
+    interruption: Interruption
   ) {
     self.cases = cases
     tools = TestBed.Tools(
-      slicectl: slicectl, probe: probe, socket: socket, adapter: adapter, load: load)
+      slicectl: slicectl, probe: probe, socket: socket, adapter: adapter, load: load,
+      thorough: thorough)
     self.interruption = interruption
   }
 

@@ -26,6 +26,8 @@ final class TestBed {
     let adapter: [String]?
     /// Whether cases may fill what the host's other users need.
     let load: Bool
+    /// Whether cases may make very many slices.
+    let thorough: Bool
   }
 
   init(tools: Tools, interruption: Interruption) throws {
@@ -191,6 +193,11 @@ final class TestBed {
     }
   }
 
+  /// What others had at the beginning.
+  private lazy var taken = Result { () throws -> Set<String> in
+    Set(try json(["list"]).array?.compactMap { $0["name"].string } ?? [])
+  }
+
   /// Makes a slice named `conformance-N`, with a lease, so that it ends even when the suite is killed.
   /// - Parameters:
   ///   - service: arguments of slice-probe; nil: it only waits.
@@ -199,7 +206,7 @@ final class TestBed {
   func makeSlice(
     image: String, settings: [String] = [], service: [String]? = nil, mounts: [String] = []
   ) throws -> Result<String, SliceError> {
-    let taken = Set(try json(["list"]).array?.compactMap { $0["name"].string } ?? [])
+    let taken = try taken.get().union(slices)
     var file: [String] = []
     if !mounts.isEmpty {
       let text = mounts.map { "[[mount]]\ntype = \"tmpfs\"\ntarget = \"\($0)\"\n" }.joined()
@@ -208,7 +215,7 @@ final class TestBed {
     }
     defer { if !mounts.isEmpty { unlink(directory + "/slice.toml") } }
     // Of others it sees nothing, but what they have is refused: then the next.
-    for number in 1...1000 {
+    for number in 1...2000 {
       let name = "conformance-\(number)"
       guard !taken.contains(name) else { continue }
       try interruption.check()
@@ -229,7 +236,7 @@ final class TestBed {
         SliceError.Code.allCases.first { $0.exitStatus == result.status } ?? .failed
       return .failure(SliceError(code, result.complaint))
     }
-    throw SuiteError("no name from conformance-1 to conformance-1000 is free")
+    throw SuiteError("no name from conformance-1 to conformance-2000 is free")
   }
 
   /// The same where it must succeed.
@@ -245,10 +252,13 @@ final class TestBed {
   /// What can't be tried here: a limit that this host doesn't hold, mostly.
   struct Unenforceable: Error { let reason: String }
 
-  func destroy(_ slice: String) throws {
-    let result = try slicectl(["destroy", "--force", slice], seconds: 20)
+  func destroy(_ slice: String) throws { try destroy([slice]) }
+
+  func destroy(_ several: [String]) throws {
+    let result = try slicectl(
+      ["destroy", "--force"] + several, seconds: 20 + Double(several.count) / 5)
     guard result.status == 0 else { throw SuiteError(result.complaint) }
-    slices.removeAll { $0 == slice }
+    slices.removeAll(where: several.contains)
   }
 
   /// A program of the host that runs until the end of the suite, or until it is ended. It has said that it is ready.

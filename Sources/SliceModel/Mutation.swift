@@ -67,7 +67,8 @@
       switch current {
       case .noMemoryLimit: file == "memory.max"
       case .noProcessCount: file == "pids.max"
-      case .lostWeight: file == "cpu.weight" && cgroup.utf8.last.map { $0 % 2 == 0 } ?? false
+      case .lostWeight:
+        ["cpu.weight", "io.weight"].contains(file) && cgroup.utf8.last.map { $0 % 2 == 0 } ?? false
       default: false
       }
     }

@@ -12,6 +12,10 @@ enum ShareCases {
       "share.network",
       "a slice with one sender keeps its half of a full uplink beside a slice with sixteen, within 5 %",
       "tc-htb(8)", needs: [.shaping], network),
+    .script(
+      "share.disk",
+      "a slice with four writers keeps its half of a saturated disk beside a slice with sixteen, within 5 %",
+      "cgroup-v2 of the kernel, io.weight", needs: [.weights], disk),
   ]
 
   private static let seconds = 5.0
@@ -136,5 +140,75 @@ enum ShareCases {
     else { throw SuiteError("nothing left by \(uplink)") }
     // More was sent than left: somebody had to wait.
     return (left[0] / sum, left[1] < 0.9 * sent * seconds / (seconds + 4))
+  }
+
+  // MARK: - The disk
+
+  /// By what the kernel counts for each slice at the device below the storage.
+  private static func disk(_ bed: TestBed) throws -> Verdict {
+    guard bed.tools.load else {
+      throw TestBed.Unenforceable(reason: "it fills the disk for some seconds: add --load")
+    }
+    // Refused as unenforceable where neither io.cost nor BFQ is turned on for that device.
+    let weight = ["io.weight=50"]
+    let (mine, theirs) = (try bed.slice(settings: weight), try bed.slice(settings: weight))
+    defer { try? bed.destroy([mine, theirs]) }
+    guard let device = try bed.json(["inspect", mine])["storage"]["device"].string else {
+      throw TestBed.Unenforceable(reason: "the device below the storage is not known")
+    }
+    var share = 0.0
+    for _ in 0..<3 {
+      let others = try write(bed, theirs, 16, seconds + 4)
+      defer { others.end() }
+      let own = try write(bed, mine, 4, seconds + 4)
+      defer { own.end() }
+      sleep(1)
+      func counts() throws -> [Double] {
+        try [mine, theirs].map { try written(by: $0, to: device, bed) }
+      }
+      let before = try counts()
+      usleep(UInt32(seconds * 1e6))
+      let moved = try zip(counts(), before).map { $0 - $1 }
+      guard moved[0] + moved[1] > 0 else { throw SuiteError("nothing was written to \(device)") }
+      share = moved[0] / (moved[0] + moved[1])
+      if abs(share - 0.5) <= 0.5 * tolerance { break }
+    }
+    let percent = Int(share * 1000 + 0.5)
+    guard abs(share - 0.5) <= 0.5 * tolerance else {
+      return .fail(
+        "it got \(percent / 10).\(percent % 10) % of what was written, beside a slice of the same weight"
+      )
+    }
+    // The control: in one slice, where no weights stand between them.
+    let others = try write(bed, theirs, 16, seconds)
+    defer { others.end() }
+    let own = try write(bed, theirs, 4, seconds)
+    defer { own.end() }
+    let sums = try [own, others].map { load in
+      try load.collect(until: Clock.now + seconds + 60, bed.interruption)
+      return load.text(0).split(separator: "\n").last
+        .flatMap { try? JSONValue(parsing: Array($0.utf8))["written"].number } ?? 0
+    }
+    return sums[0] < 0.4 * (sums[0] + sums[1])
+      ? .pass : .skip("without a weight of its own it isn't starved either")
+  }
+
+  private static func write(
+    _ bed: TestBed, _ slice: String, _ count: Int, _ seconds: Double
+  ) throws -> RunningProgram {
+    try bed.startSlicectl(["exec", slice, "--", "/probe", "write", "\(seconds)", "\(count)"])
+  }
+
+  /// Bytes, by io.stat of the slice's cgroup.
+  private static func written(
+    by slice: String, to device: String, _ bed: TestBed
+  ) throws -> Double {
+    guard let place = try File.limits(of: bed.initProcess(of: slice)) else {
+      throw SuiteError("no cgroup of \(slice)")
+    }
+    let line = File.text(place + "/io.stat").split(separator: "\n")
+      .first { $0.hasPrefix(device + " ") }
+    let field = line?.split(separator: " ").first { $0.hasPrefix("wbytes=") }
+    return field.flatMap { Double($0.dropFirst(7)) } ?? 0
   }
 }

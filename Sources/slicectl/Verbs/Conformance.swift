@@ -34,8 +34,12 @@ struct Conformance: Verb {
   @Flag(help: "Print the cases and run none.")
   var list = false
 
-  @Flag(help: "Also what fills the host's uplink for some seconds.")
+  @Flag(help: "Also what fills the host's uplink or its disk for some seconds.")
   var load = false
+
+  @Flag(
+    help: "Also with 1,000 slices at once, which takes a minute and a node with as many numbers.")
+  var thorough = false
 
   @Option(
     parsing: .upToNextOption,
@@ -62,7 +66,7 @@ struct Conformance: Verb {
     if adapter.isEmpty { _ = try supervisor.list() }
     let suite = Suite(
       cases, slicectl: try ownPath(), probe: try probePath(), socket: global.socket,
-      adapter: adapter.isEmpty ? nil : adapter, load: load,
+      adapter: adapter.isEmpty ? nil : adapter, load: load, thorough: thorough,
       interruption: Interruption { queue.next() })
     let display = ConformanceProgress(isWanted: !global.quiet && !global.json, of: cases.count)
     defer { display.clear() }
