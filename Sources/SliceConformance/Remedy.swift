@@ -2,19 +2,33 @@
 /// say, and what mends it.
 extension Defence {
   public var remedy: String {
-    let text = advice
-    return text.contains("/P/") || text.contains(" P ")
-      ? text + " (P: the pid that 'slicectl inspect NAME' shows of a slice that runs)" : text
+    var notes: [String] = []
+    if advice.contains("/P/") || advice.contains(" P ") || advice.contains(" P'") {
+      notes.append(
+        "P: the pid that 'slicectl inspect NAME' shows of any slice that runs, those of this suite are gone"
+      )
+    }
+    if advice.contains(" anew") {
+      notes.append(
+        "anew: by your distribution's package, or 'make install' of sources that you trust")
+    }
+    if advice.contains(Self.socket) {
+      notes.append("where sliced listens, unless --socket says else")
+    }
+    return notes.isEmpty ? advice : advice + " (\(notes.joined(separator: "; ")))"
   }
+
+  private static let socket = "/run/slices/sliced.sock"
+  private static let closing = "close the socket to owners ('chmod 600 \(socket)')"
 
   private var advice: String {
     switch self {
     case .callFilter, .argumentFilter:
-      "grep Seccomp /proc/P/status must say 'Seccomp: 2' and 'Seccomp_filters: 2' (a third where raw sockets are granted); if it doesn't, sliced was changed or the kernel lacks CONFIG_SECCOMP_FILTER: install both anew and restart the slices"
+      "grep Seccomp /proc/P/status must say 'Seccomp: 2' and 'Seccomp_filters: 2' (a third where raw sockets are granted); if it doesn't, sliced was changed or the kernel lacks CONFIG_SECCOMP_FILTER: install sliced anew and restart the slices; where it says so, the filter's list has a gap on this kernel: name the call that the report shows in seccomp.refuse of every slice ('slicectl create' takes it) until it is closed"
     case .userNamespace:
       "ls -l /proc/P/ns/user /proc/1/ns/user must differ, and /proc/P/uid_map must begin '0' and a number of the node's [ids]; if not, sliced was changed: install it anew and restart the slices"
     case .hostOwnership:
-      "a namespace belongs to the slice's own user namespace, so that its root may do as it likes there: the launch must enter the user namespace last (Docs/launch-order.md); install sliced anew and restart the slices"
+      "'nsenter -t P -U -u hostname x' must say 'Operation not permitted'; where it doesn't, the slice's root owns a namespace that the host must own, because the launch has entered the user namespace too early (Docs/launch-order.md): install sliced anew and restart the slices"
     case .ipcNamespace, .hostnameNamespace, .networkNamespace, .cgroupNamespace,
       .processNamespace:
       "compare 'ls -l /proc/P/ns' with 'ls -l /proc/1/ns': every namespace must be another; one that is the same is missing from the launch (Docs/launch-order.md): install sliced anew and restart the slices"
@@ -25,7 +39,7 @@ extension Defence {
     case .noNewPrivileges:
       "grep NoNewPrivs /proc/P/status must say 1; if not, install sliced anew and restart the slices"
     case .rootChange, .privateMounts, .mountAttributes:
-      "see /proc/P/mountinfo: no line may say 'shared:' or 'master:', every mount must be nosuid, and nodev but for /dev, /dev/pts and the masks, which are /dev/null; what is else was mounted after the launch ('findmnt -N P' shows by what), or sliced was changed"
+      "see /proc/P/mountinfo: no line may say 'shared:' or 'master:', every mount must be nosuid, and nodev but for /dev, /dev/pts and the masks, which are /dev/null; where a line is else, 'findmnt -N P' shows what was mounted: look for what mounts there from the host, and restart the slice; where a slice that was just started has it too, install sliced anew"
     case .masks:
       "a file of this kernel's /proc or /sys tells of the host: if its name stands in Docs/launch-order.md, a mount was removed (see /proc/P/mountinfo), and the slices must be restarted; if it doesn't, this kernel is newer than the list: report it, and until then give the slice to nobody you don't trust"
     case .readOnlyKernelFiles:
@@ -37,9 +51,9 @@ extension Defence {
     case .cgroupLimits:
       "run 'slicectl doctor', which names a controller that was taken away since; then compare memory.max, pids.max and cpu.max in the slice's cgroup, the directory above the one that /proc/P/cgroup names, with what 'slicectl inspect' shows: where they differ, set the limit again ('slicectl set NAME KEY=VALUE') and restart sliced"
     case .weights:
-      "see cpu.weight in the slices' cgroups, the directory above the one that /proc/P/cgroup names: it must be what 'slicectl inspect' shows; where it isn't, set it again ('slicectl set NAME cpu.weight=N') and restart sliced"
+      "see cpu.weight and io.weight in the slices' cgroups, the directory above the one that /proc/P/cgroup names: they must be what 'slicectl inspect' shows; where one isn't, set it again ('slicectl set NAME cpu.weight=N') and restart sliced; where they are, other work of the host may have been in the way: run the case again on a quiet host"
     case .diskQuota:
-      "run 'slicectl doctor': the storage must be mounted with prjquota ('findmnt -T /var/lib/slices'); mount it so and restart sliced"
+      "run 'slicectl doctor', which says what the slices' storage is and, where it holds no bounds, the commands that mend it; on a file system of the host's own 'findmnt -T /var/lib/slices' must show prjquota; then restart sliced and set the bound again ('slicectl set NAME disk.max=SIZE')"
     case .processLimits:
       "see 'Max core file size' in /proc/P/limits, which must be 0; if not, install sliced anew and restart the slices"
     case .ownLimits:
@@ -69,9 +83,9 @@ extension Defence {
     case .pathResolution:
       "sliced was led out of a slice's root: stop giving slices to people you don't trust ('slicectl stop-all'), look at what the report names on the host, and report the fault as Docs/security.md says"
     case .authorization:
-      "one owner reaches another's slices: close the socket (chmod 600) until sliced is mended, and report the fault as Docs/security.md says; 'slicectl events' shows who did what"
+      "one owner reaches what is another's: \(Self.closing) until sliced is mended, and report the fault as Docs/security.md says; 'slicectl events' shows who did what"
     case .validation:
-      "sliced takes what it must refuse: close the socket to owners (chmod 600), remove what the case has named, and report the fault as Docs/security.md says"
+      "sliced takes what it must refuse: \(Self.closing), remove what the case has named, and report the fault as Docs/security.md says"
     case .messageBounds:
       "one client can keep others from being served: restart sliced (slices go on), find the client with 'ss -xp', and report the fault as Docs/security.md says"
     case .escaping:
@@ -84,12 +98,15 @@ extension ConformanceCase {
   /// Those that it needs, else those any one of which would hold.
   var named: [Defence] { defences.isEmpty ? depth : defences }
 
-  /// What to do when it fails: for each defence that could be the missing one, once.
+  /// What to do when it fails: for each defence that could be the missing one, once, and when none of that helps.
   public var remedy: [String] {
     var texts: [String] = []
     for defence in defences + depth where !texts.contains(defence.remedy) {
       texts.append(defence.remedy)
     }
-    return texts
+    // What is as it must be, and fails all the same, nobody has known.
+    return texts + [
+      "where all of this is as it must be and 'slicectl conformance --only \(id)' fails again: give slices to nobody whom you don't trust, and report it with that command's output as Docs/security.md says"
+    ]
   }
 }
