@@ -145,19 +145,41 @@ const char *judge_raw(const uint8_t *frame, size_t size, bool tagged)
     return port >= 20000 && port <= 20010 ? NULL : "a port that was not granted";
 }
 
+// An error must quote a packet from whom it goes to, to who sends it.
+static const char *judge_member_icmp(const uint8_t *frame, size_t size, const struct transport *t)
+{
+    if (t->later)
+        return NULL;
+    if (size < t->offset + 8 || t->end < t->offset + 8)
+        return "half an ICMP header";
+    const char *what = judge_icmp(false, frame + t->offset, t->fragment);
+    if (what || !is_error(false, frame[t->offset]))
+        return what;
+    if (size < t->offset + 28 || t->end < t->offset + 28)
+        return "an error that quotes half a header";
+    return memcmp(frame + 54, frame + 30, 4) == 0 && memcmp(frame + 58, frame + 26, 4) == 0 ? NULL : "an error about others' packets";
+}
+
 const char *judge_member(const struct party *party, const uint8_t *frame, size_t size, bool tagged)
 {
     struct transport transport;
     const char *wrong;
     if (tagged || size < 34 || number16(frame + 12) != 0x0800)
         return "what is not IPv4";
-    if (memcmp(frame + 6, party->mac, 6) != 0 || memcmp(frame, party->host_mac, 6) != 0)
-        return "foreign MAC addresses";
+    if (memcmp(frame + 6, party->mac, 6) != 0)
+        return "a foreign source MAC address";
     if ((wrong = read_ipv4(frame, size, &transport)))
         return wrong;
     if (memcmp(frame + 26, party->ipv4, 4) != 0)
         return "another member's address";
+    const bool granted = party->ospf && transport.protocol == 89;
+    if (memcmp(frame + 30, "\xe0\0\0", 3) == 0)
+        return granted && memcmp(frame, "\x01\x00\x5e\0\0", 5) == 0 && frame[5] == frame[33] ? NULL : "to a group, without a grant or by another MAC address";
+    if (memcmp(frame, party->host_mac, 6) != 0)
+        return "a destination MAC address that is not the overlay's end";
     if (frame[30] != 10 || frame[31] != 64)
         return "a destination outside the overlay";
-    return transport.protocol == 1 || transport.protocol == 6 || transport.protocol == 17 ? NULL : "a protocol that overlays don't carry";
+    if (transport.protocol == 1)
+        return judge_member_icmp(frame, size, &transport);
+    return granted || transport.protocol == 6 || transport.protocol == 17 ? NULL : "a protocol that was not granted";
 }

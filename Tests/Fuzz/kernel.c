@@ -103,6 +103,17 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
     return 0;
 }
 
+// Of hash tables. The callback's own type is the program's.
+__attribute__((no_sanitize("function"))) long bpf_for_each_map_elem(void *map, void *callback, void *context, __u64 flags)
+{
+    (void)flags;
+    const struct table *table = table_of(map);
+    for (size_t i = 0; i < table->used; i++)
+        if (((long (*)(void *, const void *, void *, void *))callback)(map, table->keys + i * table->key, table->values + i * table->value, context))
+            break;
+    return (long)table->used;
+}
+
 // ---- the packet
 
 static uint8_t *packet; // MOST_PACKET bytes below 4 GiB, at the end of a mapping: what is read behind it ends the run
@@ -182,6 +193,13 @@ long bpf_redirect(__u32 link, __u64 flags)
     (void)flags;
     world.redirected = link;
     return 7; // TC_ACT_REDIRECT
+}
+
+long bpf_clone_redirect(struct __sk_buff *skb, __u32 link, __u64 flags)
+{
+    (void)skb, (void)flags;
+    world.copied |= 1u << link % 32;
+    return 0;
 }
 
 long bpf_redirect_neigh(__u32 link, struct bpf_redir_neigh *next, int size, __u64 flags)

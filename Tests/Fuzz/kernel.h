@@ -24,6 +24,7 @@ struct world {
     bool no_tunnel;
     // What it has done.
     uint32_t redirected; // to which link, 0: to none
+    uint32_t copied;     // a bit for each link that got a copy
 };
 extern struct world world;
 

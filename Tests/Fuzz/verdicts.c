@@ -24,15 +24,18 @@ extern char state[], members[], peers[], dropped[];
 extern struct terms terms;
 extern struct control control;
 
-enum { PLAIN = 2, GRANTED, SHARED, OTHER_SHARED, UPLINK = 9, PASSES = 0, REDIRECTED = 7 };
+enum { PLAIN = 2, GRANTED, SHARED, OTHER_SHARED, MEMBER, GRANTED_MEMBER, UPLINK = 9, PASSES = 0, COPIED = 4 /* TC_ACT_STOLEN */, REDIRECTED = 7 };
 
 static const struct party parties[] = {
-    [PLAIN] = {{2, 0, 0, 0, 0, 2}, {2, 0x73, 0x68, 0, 0, 1}, {172, 31, 128, 2}, {0xfd, [15] = 2}, 0, 0, false},
-    [GRANTED] = {{2, 0, 0, 0, 0, 3}, {2, 0x73, 0x68, 0, 0, 1}, {172, 31, 128, 3}, {0xfd, [15] = 3}, 0, 0, true},
-    [SHARED] = {{2, 0, 0, 0, 0, 4}, {2, 0x73, 0x68, 0, 0, 1}, {203, 0, 113, 2}, {0x20, 1, [15] = 2}, 20000, 64, false},
-    [OTHER_SHARED] = {{2, 0, 0, 0, 0, 5}, {2, 0x73, 0x68, 0, 0, 1}, {203, 0, 113, 2}, {0x20, 1, [15] = 2}, 20064, 64, false},
+    [PLAIN] = {{2, 0, 0, 0, 0, 2}, {2, 0x73, 0x68, 0, 0, 1}, {172, 31, 128, 2}, {0xfd, [15] = 2}, 0, 0, false, false},
+    [GRANTED] = {{2, 0, 0, 0, 0, 3}, {2, 0x73, 0x68, 0, 0, 1}, {172, 31, 128, 3}, {0xfd, [15] = 3}, 0, 0, true, false},
+    [SHARED] = {{2, 0, 0, 0, 0, 4}, {2, 0x73, 0x68, 0, 0, 1}, {203, 0, 113, 2}, {0x20, 1, [15] = 2}, 20000, 64, false, false},
+    [OTHER_SHARED] = {{2, 0, 0, 0, 0, 5}, {2, 0x73, 0x68, 0, 0, 1}, {203, 0, 113, 2}, {0x20, 1, [15] = 2}, 20064, 64, false, false},
 };
-static const struct party member = {.mac = {2, 0, 0, 0, 0, 6}, .host_mac = {2, 0x73, 0x6f, 0, 0, 9}, .ipv4 = {10, 64, 0, 2}};
+static const struct party overlay_members[] = {
+    {.mac = {2, 0, 0, 0, 0, 6}, .host_mac = {2, 0x73, 0x6f, 0, 0, 9}, .ipv4 = {10, 64, 0, 2}},
+    {.mac = {2, 0, 0, 0, 0, 7}, .host_mac = {2, 0x73, 0x6f, 0, 0, 10}, .ipv4 = {10, 64, 0, 3}, .ospf = true},
+};
 
 static void map_address(uint8_t to[16], const uint8_t ipv4[4])
 {
@@ -94,7 +97,7 @@ static void set_slices(void)
 
 static void set_world(void)
 {
-    static const uint32_t refused = NETWORK_REFUSED, first = 0, overlay_link = 6;
+    static const uint32_t refused = NETWORK_REFUSED, first = 0;
     kernel_reset();
     set_slices();
     struct network site = {.length = 96 + 8, .address = {[10] = 0xff, 0xff, 10}};
@@ -106,11 +109,15 @@ static void set_world(void)
     // 10.64.0.0/16, of which this node has 10.64.0.0/24 and a peer 10.64.1.0/24.
     terms = (struct terms){.subnet = 0x0000400a, .subnet_mask = 0x0000ffff, .part = 0x0000400a, .part_mask = 0x00ffffff,
                            .gateway = 0x0100400a, .network = 7, .has_headers = 1};
-    struct member one = {.address = 0x0200400a};
-    memcpy(one.mac, member.mac, 6);
-    memcpy(one.host_mac, member.host_mac, 6);
-    set(members, &overlay_link, &one);
-    set(dropped, &overlay_link, &(struct overlay_drops){0});
+    for (uint32_t link = MEMBER; link <= GRANTED_MEMBER; link++) {
+        const struct party *party = &overlay_members[link - MEMBER];
+        struct member one = {.protocols = {0, party->ospf ? 1ull << (89 - 64) : 0}};
+        memcpy(one.mac, party->mac, 6);
+        memcpy(one.host_mac, party->host_mac, 6);
+        memcpy(&one.address, party->ipv4, 4);
+        set(members, &link, &one);
+        set(dropped, &link, &(struct overlay_drops){0});
+    }
     set(peers, &(struct part){.length = 24, .address = 0x0001400a}, &(struct peer){.family = 2, .ipv4 = 0xcb007107});
     control = (struct control){.generation = 1, .reserved = 4};
     world = (struct world){.now = 1000000000ull * 100};
@@ -171,6 +178,48 @@ static const char *judge_from_slice(unsigned link, int verdict, const uint8_t *f
     return judge_echo(party, frame);
 }
 
+static const struct party *member_at(unsigned link)
+{
+    return link == MEMBER || link == GRANTED_MEMBER ? &overlay_members[link - MEMBER] : NULL;
+}
+
+static const char *judge_from_member(unsigned link, int verdict, const uint8_t *frame, size_t size, bool tagged)
+{
+    const struct party *party = member_at(link);
+    if (!party)
+        return "what came by a link without a member";
+    // An answer for who asks by ARP goes back and nowhere else.
+    if (frame[12] == 0x08 && frame[13] == 0x06)
+        return verdict == REDIRECTED && world.redirected == link && memcmp(frame, party->mac, 6) == 0 ? NULL : "ARP for others";
+    if (world.copied & ~(1u << GRANTED_MEMBER) || world.copied >> link & 1)
+        return "a copy for somebody without a grant, or for the sender";
+    return judge_member(party, frame, size, tagged);
+}
+
+static const char *judge_to_member(unsigned link, const uint8_t *frame, bool tagged)
+{
+    const struct party *party = member_at(link);
+    if (!party || tagged)
+        return "what goes to a link without a member, or is tagged";
+    if (frame[12] == 0x08 && frame[13] == 0x06)
+        return NULL;
+    const unsigned protocol = frame[23];
+    const bool granted = protocol == 1 || protocol == 6 || protocol == 17 || (protocol == 89 && party->ospf);
+    const bool own = memcmp(frame + 30, party->ipv4, 4) == 0 || memcmp(frame + 30, "\xe0\0\0", 3) == 0;
+    return granted && own ? NULL : "what is not for the member";
+}
+
+static const char *judge_from_peer(const uint8_t *frame, size_t size, unsigned host)
+{
+    if (size < 34 || memcmp(frame + 26, "\x0a\x40\x01", 3) != 0)
+        return "an address that is not the peer's";
+    if (memcmp(frame + 30, "\x0a\x40\x00", 3) != 0)
+        return "an address that is not this node's to give";
+    return host == 7 && !world.no_tunnel ? NULL : "from no peer";
+}
+
+static bool passes(int verdict) { return verdict == PASSES || verdict == COPIED || verdict == REDIRECTED; }
+
 static void run(const struct step *step, const uint8_t *bytes, size_t size)
 {
     struct __sk_buff skb = {.ifindex = step->link % 10, .vlan_present = step->flags & 1, .ingress_ifindex = step->flags & 2 ? UPLINK : 0,
@@ -186,7 +235,7 @@ static void run(const struct step *step, const uint8_t *bytes, size_t size)
     world.now += (uint64_t)step->time << 22;
     world.tunnel = (struct bpf_tunnel_key){.tunnel_id = 7, .remote_ipv4 = 0xcb007100u + step->protocol};
     world.no_tunnel = step->flags & 16;
-    world.redirected = 0;
+    world.redirected = world.copied = 0;
     const unsigned link = skb.ifindex;
     const bool known = link >= PLAIN && link <= OTHER_SHARED, tagged = skb.vlan_present;
     const char *what = NULL;
@@ -222,17 +271,17 @@ static void run(const struct step *step, const uint8_t *bytes, size_t size)
             wrong("from_raw_socket", link, what);
         break;
     case 5:
-        if (from_member(&skb) == PASSES && (what = link != 6 ? "what came by a link without a member" : judge_member(&member, frame, size, tagged)))
+        verdict = from_member(&skb);
+        if (passes(verdict) && (what = judge_from_member(link, verdict, frame, size, tagged)))
             wrong("from_member", link, what);
         break;
     case 6:
-        if (to_member(&skb) == PASSES && (link != 6 || tagged || memcmp(frame + 30, member.ipv4, 4) != 0))
-            wrong("to_member", link, "what is not for the member");
+        if (passes(to_member(&skb)) && (what = judge_to_member(link, frame, tagged)))
+            wrong("to_member", link, what);
         break;
     case 7:
-        if (from_peer(&skb) == PASSES && (size < 34 || memcmp(frame + 26, "\x0a\x40\x01", 3) != 0 ||
-                                         memcmp(frame + 30, "\x0a\x40\x00", 3) != 0 || step->protocol != 7 || world.no_tunnel))
-            wrong("from_peer", link, "an address that is not the peer's, or not this node's to give, or from no peer");
+        if (passes(from_peer(&skb)) && (what = judge_from_peer(frame, size, step->protocol)))
+            wrong("from_peer", link, what);
         break;
     case 8:
         if (to_peer(&skb) == PASSES && memcmp(frame + 30, "\x0a\x40\x01", 3) != 0)

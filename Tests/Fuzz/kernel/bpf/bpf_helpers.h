@@ -14,6 +14,8 @@
 
 void *bpf_map_lookup_elem(void *map, const void *key);
 long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 flags);
+long bpf_for_each_map_elem(void *map, void *callback, void *context, __u64 flags);
+long bpf_clone_redirect(struct __sk_buff *skb, __u32 link, __u64 flags);
 __u64 bpf_ktime_get_ns(void);
 __u64 bpf_ktime_get_coarse_ns(void);
 __u64 bpf_jiffies64(void);
