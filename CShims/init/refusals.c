@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,8 +47,17 @@ void refusals_watch(const struct refusals *refusals, struct pollfd *entry)
     *entry = (struct pollfd){.fd = refusals->listener, .events = POLLIN};
 }
 
+// Of IPv4 and IPv6: refused with the errno of everybody without CAP_NET_RAW, not of a family.
+static bool is_raw_socket(const struct seccomp_data *call)
+{
+    const int domain = (int)call->args[0], type = (int)call->args[1] & 0xf;
+    return call->nr == SYS_socket && (domain == AF_INET || domain == AF_INET6) && type == SOCK_RAW;
+}
+
 static int answer_of(const struct refusals *refusals, const struct seccomp_data *call)
 {
+    if (call->arch == AUDIT_ARCH_X86_64 && is_raw_socket(call))
+        return EPERM;
     if (call->arch != AUDIT_ARCH_X86_64 || call->nr < 0 || call->nr >= SLICE_REFUSALS_CALLS)
         return ENOSYS;
     return refusals->record.answers[call->nr];

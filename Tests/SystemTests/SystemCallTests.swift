@@ -178,6 +178,40 @@ import Testing
     }
   }
 
+  /// In a slice without grants the kernel refuses raw sockets, unless refusals are noted: then it is told
+  /// too.
+  @Test func aRawSocketWithoutAGrantIsTold() throws {
+    try withNode { node in
+      let program = """
+        from socket import *
+        import errno, time
+        def attempt(*arguments):
+            try: socket(*arguments); return "ok"
+            except OSError as error: return errno.errorcode[error.errno]
+        print(attempt(AF_INET, SOCK_DGRAM), attempt(AF_INET6, SOCK_RAW, 58), attempt(AF_INET, SOCK_RAW, 1))
+        time.sleep(1000)
+        """
+      for (name, notes) in [("noted", "true"), ("plain", "false")] {
+        let created = try node.slicectl(
+          "create", name, "--set", "seccomp.log=\(notes)", "--", "python3", "-Suc", program)
+        try #require(created.status == 0, "\(created)")
+      }
+      for name in ["noted", "plain"] {
+        #expect(
+          try eventually(within: 20) {
+            try node.succeed("logs", name).contains("ok EPERM EPERM\n")
+          })
+      }
+      var told: [JSONValue] = []
+      _ = try eventually(within: 20) {
+        told = try node.events("raw-refused", of: "noted")
+        return !told.isEmpty
+      }
+      #expect(told.map { $0["call"].string } == ["socket(AF_INET, SOCK_RAW, 1)"])
+      #expect(try node.events("raw-refused", of: "plain").isEmpty)
+    }
+  }
+
   /// Programs that are refused calls as fast as they can neither fill anything nor keep slice-init from
   /// its work.
   @Test func aFloodOfRefusedCallsHarmsNobody() throws {

@@ -19,6 +19,28 @@ public struct RawControl: Sendable {
     public var `protocol`: Int32
     /// Refusals before it that were not told.
     public var untold: UInt32
+
+    init(pid: Int32, domain: Int32, type: Int32, protocol: Int32, untold: UInt32) {
+      self.pid = pid
+      self.domain = domain
+      self.type = type
+      self.protocol = `protocol`
+      self.untold = untold
+    }
+
+    /// - Parameter arguments: of socket(2), as the kernel has its registers.
+    /// - Returns: nil for a socket that is neither raw nor a packet socket.
+    public init?(pid: Int32, arguments: [UInt64]) {
+      guard arguments.count >= 3 else { return nil }
+      let numbers = arguments.map { Int32(truncatingIfNeeded: $0) }
+      let isPacket = numbers[0] == AF_PACKET
+      guard isPacket || (numbers[0] == AF_INET || numbers[0] == AF_INET6) && numbers[1] & 0xF == 3
+      else { return nil }
+      self.init(
+        pid: pid, domain: numbers[0], type: numbers[1],
+        protocol: isPacket
+          ? Int32(UInt16(truncatingIfNeeded: arguments[2]).byteSwapped) : numbers[2], untold: 0)
+    }
   }
 
   /// What became of a change of grants.

@@ -6,14 +6,15 @@ import SliceModel
 /// profile's own would refuse. Whoever listens answers with what they would have.
 public struct AskingProfile: Sendable {
   public let program: SeccompProgram
-  /// errno by number of the call, as struct slice_refusals of slice_refusals.h has them.
+  /// errno by number of the call, as struct slice_refusals of slice_refusals.h has them; for raw sockets
+  /// slice-init knows it.
   public let answers: [UInt8]
 
   private static let callCount = 512  // SLICE_REFUSALS_CALLS
 
   public init(_ rules: SystemCallRules) throws(SliceError) {
     let calls = try CallLists(rules)
-    let profile = try SeccompProfile.networkService(rules)
+    let profile = try SeccompProfile.networkService(rawSockets: .noted, rules)
     program = try SeccompProgram(
       asking: profile.programs[0], profile.programs[1], name: "\(calls.name): asks")
     var answers = [UInt8](repeating: UInt8(ENOSYS), count: Self.callCount)

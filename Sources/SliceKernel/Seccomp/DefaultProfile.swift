@@ -37,6 +37,7 @@ public struct SeccompProfile: Sendable {
     let sockets =
       switch rawSockets {
       case .refused: socketRules
+      case .noted: socketRules + rawInternetSockets(.fail(EPERM))
       case .asked: socketRules.filter { !isAboutPacketSockets($0) } + rawSocketRules
       }
     return namespaceRules + terminalRules + sockets + modeRules

@@ -6,6 +6,8 @@ extension SeccompProfile {
   public enum RawSockets: Sendable {
     /// As for anybody without CAP_NET_RAW.
     case refused
+    /// The same, but by the filter instead of the kernel, so that whoever listens hears of it.
+    case noted
     /// `slice-broker` opens them, see CShims/broker/main.c.
     case asked
   }
@@ -18,10 +20,8 @@ extension SeccompProfile {
   /// What the broker is asked, and what would go round it. Only registers are compared, and of those
   /// the bits that the kernel reads: `domain`, `type`, `level` and `optname` are ints.
   static let rawSocketRules: [SeccompRule] = {
-    let raw = SeccompRule.Condition(argument: 1, mask: 0xF /* SOCK_TYPE_MASK */, value: 3)
     let sockets =
-      [SeccompRule("socket", .ask, when: equal(0, packet))]
-      + [UInt64(2), 10].map { SeccompRule("socket", .ask, when: equal(0, $0), and: raw) }
+      [SeccompRule("socket", .ask, when: equal(0, packet))] + rawInternetSockets(.ask)
     func option(
       _ level: UInt64, _ name: UInt64, _ action: SeccompRule.Action
     ) -> SeccompRule {
@@ -47,6 +47,12 @@ extension SeccompProfile {
       15 /* PACKET_VNET_HDR */, 18 /* PACKET_FANOUT */, 20 /* PACKET_QDISC_BYPASS */,
       24, /* PACKET_VNET_HDR_SZ */
     ]
+  }
+
+  /// Raw sockets of IPv4 and IPv6.
+  static func rawInternetSockets(_ action: SeccompRule.Action) -> [SeccompRule] {
+    let raw = SeccompRule.Condition(argument: 1, mask: 0xF /* SOCK_TYPE_MASK */, value: 3)
+    return [UInt64(2), 10].map { SeccompRule("socket", action, when: equal(0, $0), and: raw) }
   }
 
   private static let packet: UInt64 = 17  // AF_PACKET

@@ -43,6 +43,7 @@ public final class Node: Sendable {
   let watcher: EndWatcher
   let memory: MemoryWatch
   let usage = UsageWatch()
+  let refusals = RefusalWatch()
   let nodeMemory = Mutex(NodeMemory())
   /// Held while the floors are summed up and written, so that the newest sum is the last.
   let floors = Mutex<Void>(())

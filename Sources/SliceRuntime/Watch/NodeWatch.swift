@@ -98,15 +98,28 @@ extension Node {
     }
   }
 
+  // MARK: - Refused calls
+
+  private func examineRefusals(_ slice: ManagedSlice) {
+    // Nil where they are not noted, as for most slices.
+    guard slice.settings[.seccompLog] != nil, let refused = refusedCalls(slice.name),
+      let call = refusals.observe(slice.name, refused)
+    else { return }
+    report(slice, "raw-refused", by: nil, ["call": "\(call)", "pid": "\(call.pid)"])
+  }
+
   // MARK: - All the rest
 
   private func lookAround() {
     let running = table.withLock { $0.values.filter { $0.record.run != nil } }
-    usage.keep(Set(running.map(\.name)))
+    let names = Set(running.map(\.name))
+    usage.keep(names)
+    refusals.keep(names)
     followNodeAddress(running)
     repairTranslation()
     for slice in running {
       examineMemory(slice)
+      examineRefusals(slice)
       guard let sample = UsageSample(of: cgroup.slice(slice.name).limits) else { continue }
       let account = storage.account(environment.project(slice.record.number))
       for finding in usage.observe(slice.name, sample, storage: account) { tell(slice, finding) }
