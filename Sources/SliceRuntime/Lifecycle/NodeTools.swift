@@ -1,6 +1,5 @@
 import CKernel
 import Descriptor
-import Glibc
 import SliceKernel
 import SliceModel
 
@@ -61,26 +60,13 @@ extension SliceEnvironment {
           label: tool.rawValue)
       )
     }
-    var plan = EnterPlan(
+    let plan = EnterPlan(
       slice: namespaces, cgroup: group,
       confinement: try confinements.ofEntry(record.spec.settings, asking: false), program: program,
       arguments: [tool.rawValue] + arguments, streams: streams
     ).plan
-    do throws(LaunchFailure) {
-      return try plan.run()
-    } catch {
-      guard error.place == .parent, error.code == EBUSY else {
-        throw SliceError(.failed, "run \(tool.rawValue) in \(name): \(error)")
-      }
-    }
-    // The slice has divided its cgroup, as for `execute`.
-    plan.cgroup = try reporting("join \(name)") { () throws(SystemError) in
-      try cgroup.slice(name).visitors().open()
-    }
-    do throws(LaunchFailure) {
-      return try plan.run()
-    } catch {
-      throw SliceError(.failed, "run \(tool.rawValue) in \(name): \(error)")
+    return try enter(name, by: plan) {
+      SliceError(.failed, "run \(tool.rawValue) in \(name): \($0)")
     }
   }
 }
