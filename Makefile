@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PREFIX  ?= /usr/local
 DESTDIR ?=
 BIN     := build/bin
+LIB     := build/lib
 
 ## make help: this list
 .PHONY: help
@@ -51,7 +52,7 @@ SWIFT_RELEASE := swift build -c release --disable-local-rpath -Xswiftc -static-e
 .PHONY: build swift-build
 build: deps $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-probe $(BIN)/slice-unpack \
   $(BIN)/slice-capture $(BIN)/slice-traffic \
-  $(BIN)/busybox $(BIN)/classifier.bpf.o $(BIN)/overlay.bpf.o $(BIN)/raw.bpf.o swift-build
+  $(BIN)/busybox $(BIN)/classifier.bpf.o $(BIN)/overlay.bpf.o $(BIN)/raw.bpf.o $(BIN)/xdp.bpf.o $(LIB)/libsliceraw.a swift-build
 
 swift-build: | deps $(BIN)
 	$(SWIFT_RELEASE) --product slicectl
@@ -91,6 +92,16 @@ $(BIN)/slice-broker: $(BROKER_SOURCES) $(wildcard CShims/broker/*.h CShims/proto
 	$(MUSL_CC) $(MUSL)/rcrt1.o $(MUSL)/crti.o $(BROKER_SOURCES) $(MUSL)/crtn.o -o $@
 	@chmod 711 $@
 
+# For programs in slices: of musl or glibc, since it needs nothing that these have differently.
+SLICERAW_SOURCES := $(wildcard CShims/sliceraw/*.c)
+$(LIB)/libsliceraw.a: $(SLICERAW_SOURCES) $(wildcard CShims/sliceraw/*.h CShims/sliceraw/include/*.h) \
+  CShims/protocol/slice_request.h | deps
+	@mkdir -p $(LIB)/sliceraw
+	@cd $(LIB)/sliceraw && rm -f *.o && gcc -std=gnu11 -O2 -fPIC -Wall -Wextra -Werror -Wshadow -c \
+	  -I$(CURDIR)/CShims/sliceraw/include $(addprefix $(CURDIR)/,$(SLICERAW_SOURCES))
+	@rm -f $@
+	ar rcs $@ $(LIB)/sliceraw/*.o
+
 # The attacks of the conformance suite: static, so that it runs in any image.
 PROBE_SOURCES := $(wildcard CShims/probe/*.c)
 $(BIN)/slice-probe: $(PROBE_SOURCES) $(wildcard CShims/probe/*.h) | deps $(BIN)
@@ -110,13 +121,15 @@ $(BIN)/busybox: | deps $(BIN)
 BPF_CLANG = $(dir $(realpath $(shell command -v swift)))clang
 BPF_FLAGS := --target=bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror \
   -idirafter /usr/include/$(shell uname -m)-linux-gnu
-$(BIN)/classifier.bpf.o: CShims/classifier/classifier.bpf.c $(wildcard CShims/classifier/*.h) | deps $(BIN)
-	$(BPF_CLANG) $(BPF_FLAGS) -c $< -o $@
+$(BIN)/classifier.bpf.o: CShims/classifier/classifier.bpf.c $(wildcard CShims/classifier/*.h) \
+  CShims/protocol/slice_raw.h | deps $(BIN)
+	$(BPF_CLANG) $(BPF_FLAGS) -ffreestanding -c $< -o $@
 
 $(BIN)/overlay.bpf.o: CShims/classifier/overlay.bpf.c $(wildcard CShims/classifier/*.h) | deps $(BIN)
 	$(BPF_CLANG) $(BPF_FLAGS) -c $< -o $@
 
-$(BIN)/raw.bpf.o: CShims/raw/raw.bpf.c CShims/classifier/packet.h CShims/protocol/slice_raw.h | deps $(BIN)
+$(BIN)/raw.bpf.o $(BIN)/xdp.bpf.o: $(BIN)/%.bpf.o: CShims/raw/%.bpf.c CShims/raw/granted.h \
+  CShims/classifier/packet.h CShims/protocol/slice_raw.h | deps $(BIN)
 	$(BPF_CLANG) $(BPF_FLAGS) -ffreestanding -c $< -o $@
 
 ## make clean: removes everything built
@@ -178,8 +191,9 @@ EXAMPLES        := share/doc/slices
 INSTALLED := bin/slicectl sbin/sliced $(LIBRARY)/slice-init $(LIBRARY)/slice-broker \
   $(LIBRARY)/slice-capture $(LIBRARY)/slice-traffic $(LIBRARY)/overlay.bpf.o \
   $(LIBRARY)/slice-probe $(LIBRARY)/slice-unpack $(LIBRARY)/busybox $(LIBRARY)/classifier.bpf.o \
-  $(LIBRARY)/raw.bpf.o $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
+  $(LIBRARY)/raw.bpf.o $(LIBRARY)/xdp.bpf.o $(UNITS)/sliced.service $(UNITS)/slices.service $(BASH_COMPLETION) \
   $(ZSH_COMPLETION) $(FISH_COMPLETION) $(EXAMPLES)/node.toml \
+  lib/libsliceraw.a include/sliceraw.h \
   $(foreach page,$(notdir $(wildcard Docs/man/*)),share/man/man$(subst .,,$(suffix $(page)))/$(page))
 to = $(DESTDIR)$(PREFIX)/$(1)
 
@@ -192,7 +206,10 @@ install: $(if $(wildcard $(BIN)/sliced),,build)
 	install -D -m 755 -t $(call to,$(LIBRARY)) $(BIN)/slice-probe $(BIN)/slice-unpack $(BIN)/busybox
 	install -m 711 $(BIN)/slice-init $(BIN)/slice-broker $(BIN)/slice-capture $(BIN)/slice-traffic \
 	  $(call to,$(LIBRARY)/)
-	install -m 644 $(BIN)/classifier.bpf.o $(BIN)/overlay.bpf.o $(BIN)/raw.bpf.o $(call to,$(LIBRARY)/)
+	install -m 644 $(BIN)/classifier.bpf.o $(BIN)/overlay.bpf.o $(BIN)/raw.bpf.o \
+	  $(BIN)/xdp.bpf.o $(call to,$(LIBRARY)/)
+	install -D -m 644 -t $(call to,lib) $(LIB)/libsliceraw.a
+	install -D -m 644 -t $(call to,include) CShims/sliceraw/include/sliceraw.h
 	install -D -m 644 -t $(call to,$(UNITS)) Docs/examples/sliced.service Docs/examples/slices.service
 	sed -i 's,/usr/local/sbin/,$(PREFIX)/sbin/,' $(call to,$(UNITS)/sliced.service)
 	install -D -m 644 -t $(call to,$(EXAMPLES)) Docs/examples/node.toml

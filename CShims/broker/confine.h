@@ -2,7 +2,7 @@
 #ifndef SLICE_BROKER_CONFINE_H
 #define SLICE_BROKER_CONFINE_H
 
-// Leaves CAP_NET_RAW alone, no way to get more, and the system calls that the work takes; any other
+// Leaves CAP_NET_RAW and CAP_IPC_LOCK alone, no way to get more, and the system calls that the work takes; any other
 // ends the process. 0, or -1 with errno.
 int confine(void);
 

@@ -10,6 +10,7 @@
 #include "grants.h"
 #include "serve.h"
 #include "sweep.h"
+#include "xdp.h"
 
 static void drop(struct broker *broker)
 {
@@ -55,11 +56,23 @@ static void settle(struct slice_raw_state *state)
     __atomic_store_n(&state->unsettled, 0, __ATOMIC_SEQ_CST);
 }
 
+// What is open receives nothing any more; sending ends on the other end of the link, by the supervisor.
+static void forget_xdp(struct broker *broker)
+{
+    if (broker->xdp_sockets < 0)
+        return;
+    xdp_forget(broker->xdp_sockets);
+    close(broker->xdp_sockets);
+    broker->xdp_sockets = -1;
+}
+
 static void grant(struct broker *broker, const struct slice_raw_grants *grants,
                   struct slice_raw_answer *answer)
 {
     struct slice_raw_state *state = broker->state;
     const struct slice_raw_grants earlier = state->grants;
+    if ((grants->flags & SLICE_RAW_XDP) == 0)
+        forget_xdp(broker);
     const bool settled = state->unsettled == 0;
     if (settled && grants_widen(grants, &earlier)) {
         replace(state, grants);
@@ -110,6 +123,12 @@ static void obey(struct broker *broker, const struct slice_raw_command *command,
         answer->error = serve_add(broker, descriptor) < 0 ? errno : 0;
         if (answer->error == 0)
             return;
+    } else if (command->kind == SLICE_RAW_DELIVER && descriptor >= 0) {
+        answer->error = 0;
+        if (broker->xdp_sockets >= 0)
+            close(broker->xdp_sockets);
+        broker->xdp_sockets = descriptor;
+        return;
     } else if (command->kind == SLICE_RAW_GRANT && descriptor < 0 && grants_valid(&command->grants)) {
         answer->error = 0;
         grant(broker, &command->grants, answer);

@@ -18,7 +18,7 @@ static bool ranges_valid(const struct slice_raw_range *ranges, unsigned count)
 
 bool grants_valid(const struct slice_raw_grants *grants)
 {
-    if ((grants->flags & ~(uint32_t)SLICE_RAW_SNIFF) != 0 || grants->reserved[0] != 0 ||
+    if ((grants->flags & ~(uint32_t)(SLICE_RAW_SNIFF | SLICE_RAW_XDP)) != 0 || grants->reserved[0] != 0 ||
         grants->reserved[1] != 0 || grants->reserved[2] != 0 ||
         grants->ethertype_count > SLICE_RAW_ETHERTYPES)
         return false;

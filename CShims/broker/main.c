@@ -1,11 +1,12 @@
 // slice-broker: gives a slice the raw sockets that its grants allow.
 //
-//   slice-broker --report FD --listener FD --control FD --processes DIRFD --state FD
+//   slice-broker --report FD --listener FD --control FD --requests FD --processes DIRFD --state FD
 //
 // A slice has no CAP_NET_RAW. Its seccomp filter asks this process whenever a program of it opens a
 // raw or packet socket, or sets a filter or a ring; the broker opens the socket, with a filter of the
 // grants, and puts it into the program's descriptor table. After that nobody stands between the
-// program and its packets.
+// program and its packets. What no call of a program's says it is asked for by a Unix socket: AF_XDP, and many
+// sockets at once (slice_request.h).
 //
 // Where it has to be started:
 //   - in the network namespace of the slice: the sockets belong to it;
@@ -13,7 +14,8 @@
 //   - in the PID namespace of the slice: what it may look into is then the slice alone;
 //   - as the user who owns the slice's user namespace, which is who made it (user_namespaces(7)):
 //     so it may read the slice's processes, and no other's, without any capability for that;
-//   - with an empty root directory, and CAP_NET_RAW and CAP_SETPCAP of the initial user namespace.
+//   - with an empty root directory, and CAP_NET_RAW, CAP_IPC_LOCK and CAP_SETPCAP of the initial user
+//     namespace.
 // It gives up the rest itself (confine.c).
 //
 //   report     write end of a pipe: end of file says that it works; else one struct slice_report
@@ -21,6 +23,7 @@
 //              control socket. Who else holds it has the calls of a slice whose broker was killed
 //              wait for the next one; else they fail with ENOSYS
 //   control    listening SOCK_SEQPACKET socket (slice_raw.h)
+//   requests   listening SOCK_SEQPACKET socket, which the slice's processes can reach
 //   processes  directory: a proc file system of the slice's PID namespace
 //   state      the BPF map of the slice's raw.bpf.c (struct slice_raw_state), the same for the next
 //              broker
@@ -28,6 +31,7 @@
 // Ends with 0 when the slice has no process left that could ask.
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -40,12 +44,13 @@
 #include "broker.h"
 #include "confine.h"
 #include "control.h"
+#include "requests.h"
 #include "rings.h"
 #include "serve.h"
 #include "slice_report.h"
 
 struct options {
-    int report, listener, control, processes, state;
+    int report, listener, control, requests, processes, state;
 };
 
 // 0, or -1 with errno. report is set as soon as it is known.
@@ -57,7 +62,7 @@ static int parse(char **argv, struct options *options)
     } known[] = {
         {"--report", &options->report},       {"--listener", &options->listener},
         {"--control", &options->control},     {"--processes", &options->processes},
-        {"--state", &options->state},
+        {"--state", &options->state},         {"--requests", &options->requests},
     };
     enum { KNOWN = sizeof known / sizeof known[0] };
     for (char **word = argv + 1; *word != NULL; word += 2) {
@@ -101,10 +106,19 @@ static int map_state(int file, struct slice_raw_state **state)
     return 0;
 }
 
+static int never_wait(int file)
+{
+    const int flags = fcntl(file, F_GETFL);
+    return flags < 0 ? -1 : fcntl(file, F_SETFL, flags | O_NONBLOCK);
+}
+
 static int prepare(const struct options *options, struct broker *broker)
 {
     *broker = (struct broker){.control = options->control,
                               .client = -1,
+                              .requests = options->requests,
+                              .xdp_sockets = -1,
+                              .link = (int)if_nametoindex("eth0"),
                               .process_files = options->processes};
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || serve_prepare() < 0 ||
         serve_add(broker, options->listener) < 0 || map_state(options->state, &broker->state) < 0)
@@ -112,8 +126,7 @@ static int prepare(const struct options *options, struct broker *broker)
     broker->rings = rings_watch();
     if (broker->rings < 0)
         return -1;
-    const int flags = fcntl(options->control, F_GETFL);
-    if (flags < 0 || fcntl(options->control, F_SETFL, flags | O_NONBLOCK) < 0)
+    if (never_wait(options->control) < 0 || never_wait(options->requests) < 0)
         return -1;
     return confine();
 }
@@ -141,20 +154,23 @@ static int work(struct broker *broker)
 {
     serve_recover(broker);
     for (;;) {
-        struct pollfd entries[2 + LISTENERS];
+        enum { LISTENING = 2 + REQUEST_ENTRIES };
+        struct pollfd entries[LISTENING + LISTENERS];
         entries[0] = (struct pollfd){.fd = broker->control, .events = POLLIN};
         entries[1] = (struct pollfd){.fd = broker->client, .events = POLLIN};
+        requests_wait(broker, entries + 2);
         // POLLHUP comes in any case.
         const short wanted = broker->state->granted != 0 ? POLLIN : 0;
         for (unsigned i = 0; i < broker->listener_count; i++)
-            entries[2 + i] = (struct pollfd){.fd = broker->listeners[i], .events = wanted};
-        if (poll(entries, 2 + broker->listener_count, -1) < 0) {
+            entries[LISTENING + i] = (struct pollfd){.fd = broker->listeners[i], .events = wanted};
+        if (poll(entries, LISTENING + broker->listener_count, -1) < 0) {
             if (errno == EINTR)
                 continue;
             return 1;
         }
-        if (!serve_all(broker, entries + 2))
+        if (!serve_all(broker, entries + LISTENING))
             return 0;
+        requests_serve(broker, entries + 2);
         if (entries[1].revents != 0)
             control_read(broker);
         if (entries[0].revents != 0)
@@ -165,7 +181,7 @@ static int work(struct broker *broker)
 int main(int argc, char **argv)
 {
     (void)argc;
-    struct options options = {-1, -1, -1, -1, -1};
+    struct options options = {-1, -1, -1, -1, -1, -1};
     static struct broker broker;
     if (parse(argv, &options) < 0 || prepare(&options, &broker) < 0) {
         const struct slice_report report = {.stage = SLICE_STAGE_BROKER, .error = errno};

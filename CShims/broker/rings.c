@@ -125,6 +125,15 @@ static int measure(int watch, struct sum *sum)
     return -1;
 }
 
+int rings_measure(int watch, uint64_t *bytes)
+{
+    struct sum all = {.replaced = 0};
+    if (measure(watch, &all) < 0)
+        return -1;
+    *bytes = all.bytes;
+    return 0;
+}
+
 int rings_set(int watch, int socket, int option, const union tpacket_req_u *request, size_t size,
               uint64_t limit)
 {

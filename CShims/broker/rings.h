@@ -11,6 +11,9 @@
 // that no process has open any more but has mapped or sent away. -1 with errno.
 int rings_watch(void);
 
+// Bytes of all packet rings of the slice. -1 with errno.
+int rings_measure(int watch, uint64_t *bytes);
+
 // Sets a ring of `socket` to what `request`, of `size` bytes, says, where all rings of the slice
 // together then have at most `limit` bytes. `option` is PACKET_RX_RING or PACKET_TX_RING.
 // 0, or -1 with errno: ENOMEM beyond the limit, which libpcap takes as a wish for a smaller one.

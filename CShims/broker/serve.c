@@ -20,6 +20,7 @@
 #include "rings.h"
 #include "sockets.h"
 #include "target.h"
+#include "xdp.h"
 
 // The kernel's structures may have become longer (SECCOMP_GET_NOTIF_SIZES).
 #define LONGEST 512
@@ -196,6 +197,7 @@ static int set_filter(const struct broker *broker, const struct option_call *cal
 
 static int set_ring(const struct broker *broker, const struct option_call *call)
 {
+    const struct slice_raw_grants *grants = &broker->state->grants;
     union tpacket_req_u request;
     memset(&request, 0, sizeof request);
     if (call->size < (int)sizeof request.req) {
@@ -206,7 +208,7 @@ static int set_ring(const struct broker *broker, const struct option_call *call)
     if (target_read(&call->target, call->value, &request, size) < 0)
         return -1;
     return rings_set(broker->rings, call->socket, call->option, &request, size,
-                     broker->state->grants.ring_bytes);
+                     grants->ring_bytes - xdp_reserve(grants));
 }
 
 static int set_option(const struct broker *broker, const struct option_call *call)

@@ -8,8 +8,8 @@
 //     to_slice   (egress)    what it is about to receive
 //
 // Why it is safe:
-//   1. It lists what passes; beyond that what single slices were granted (raw_out.h). Every path that is not in the list ends in a drop; a link that is not
-//      in the map passes nothing.
+//   1. It lists what passes; beyond that what single slices were granted (raw_out.h). Every path that is
+//      not in the list ends in a drop; a link that is not in the map passes nothing.
 //   2. What it reads stays as it is. Pages that a sender can still write to (a PACKET_TX_RING,
 //      packet(7)) the kernel copies when a packet changes over to the host's end
 //      (skb_orphan_frags() in __dev_forward_skb()); and header() brings what it reads into the
@@ -445,6 +445,7 @@ int from_slice(struct __sk_buff *skb) {
         reason = check_transport(skb, ipv6, &packet);
     else
         reason = check_transport(skb, ipv6 + sizeof(struct fragment_header), &packet);
+    if (reason == PASS && !is_sent_as_granted(skb, &packet)) reason = DROP_PORT;
     if (reason == PASS && slice->shared) return leave_shared(skb, slice, &packet);
     if (reason == PASS) reason = check_destination(skb, slice, &packet);
     return reason == PASS ? TC_ACT_OK : count_drop(skb, reason);

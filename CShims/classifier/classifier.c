@@ -341,12 +341,26 @@ int ccl_dismiss(
     return 0;
 }
 
+static void copy_ports(struct raw_ports *to, const struct ccl_raw_ports *from) {
+    to->count = from->count < RAW_RANGES ? from->count : RAW_RANGES;
+    for (size_t index = 0; index < to->count; index++) {
+        to->ranges[index].first = from->ranges[2 * index];
+        to->ranges[index].last = from->ranges[2 * index + 1];
+    }
+}
+
 int ccl_set_raw(
     const struct ccl_classifier *classifier, uint32_t link, const struct ccl_raw *raw,
     struct ccl_error *error) {
     int result;
     if (raw) {
-        struct raw_grant entry = {.asks_for_address = raw->asks_for_address};
+        struct raw_grant entry = {
+            .asks_for_address = raw->asks_for_address,
+            .marks = raw->marks,
+            .bypasses = raw->bypasses,
+        };
+        copy_ports(&entry.udp, &raw->udp);
+        copy_ports(&entry.tcp, &raw->tcp);
         memcpy(entry.ipv4, raw->ipv4, sizeof entry.ipv4);
         memcpy(entry.ipv6, raw->ipv6, sizeof entry.ipv6);
         for (size_t index = 0; index < sizeof entry.ethertypes / sizeof entry.ethertypes[0]; index++)

@@ -32,7 +32,7 @@ enum reason {
     DROP_TO_HOST,
     DROP_TO_OTHER_OWNER,
     DROP_TO_SITE,
-    DROP_PORT, // of the node's address, and not the slice's
+    DROP_PORT, // of the node's address, and not the slice's; or not granted to what sent it (raw_out.h)
 
     // What was sent to the slice.
     DROP_NOT_FOR_SLICE,
@@ -104,12 +104,23 @@ struct allowed_service { // of the host
 };
 
 // Map `raw_grants`, by link: what a slice may send beyond TCP, UDP and ICMP, because its raw sockets were
-// granted it (slice_raw.h). That it is a raw socket that sends is seen to on the slice's own end.
+// granted it (slice_raw.h). That it is a raw socket that sends is seen to on the slice's own end; what
+// went round that, by AF_XDP, is held to the same grants here.
+#define RAW_RANGES 16
+struct raw_ports {
+    __u16 count, zero;
+    struct {
+        __u16 first, last; // in the machine's byte order
+    } ranges[RAW_RANGES];
+};
 struct raw_grant {
     __u64 ipv4[4], ipv6[4]; // a bit for each protocol number
     __u16 ethertypes[16];   // 0: none
-    __u32 asks_for_address; // 1: DHCP, from UDP port 68
-    __u32 zero;
+    struct raw_ports udp, tcp; // source ports
+    __u8 asks_for_address; // 1: DHCP, from UDP port 68
+    __u8 marks;            // 1: what the slice's own end has judged says so (SLICE_RAW_JUDGED)
+    __u8 bypasses;         // 1: what it has not may pass, where it is granted; else nothing of it does
+    __u8 zero[5];
 };
 
 // Maps `audit_even`, `audit_odd`: what left by an uplink in one turn.

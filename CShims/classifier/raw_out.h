@@ -2,10 +2,12 @@
 // from_slice and to_slice; a slice without such grants is in no map, and all of it is refused.
 //
 // That it is a raw socket that sends, and one of these very grants, is seen to on the slice's own end
-// (../raw/raw.bpf.c). Here the same is said once more, for what is sent by other ways.
+// (../raw/raw.bpf.c), which lets us know of each packet that it has seen. What went round it, by AF_XDP, is
+// held to the grants here, protocols and source ports.
 #ifndef CLASSIFIER_RAW_OUT_H
 #define CLASSIFIER_RAW_OUT_H
 
+#include "../protocol/slice_raw.h"
 #include "arp.h"
 #include "packet.h"
 #include "tables.h"
@@ -29,6 +31,35 @@ static __always_inline int is_granted_ethertype(const struct raw_grant *granted,
     return 0;
 }
 
+// Whether it came by a way on which the slice's own end could judge it, or there is none.
+static __always_inline int was_judged(const struct __sk_buff *skb, const struct raw_grant *granted) {
+    return !granted || !granted->marks || skb->tc_index == SLICE_RAW_JUDGED;
+}
+
+static __always_inline int in_raw_ports(const struct raw_ports *ports, __be16 port) {
+    const __u16 number = bpf_ntohs(port);
+    for (int i = 0; i < RAW_RANGES; i++)
+        if (i < ports->count && ports->ranges[i].first <= number && number <= ports->ranges[i].last)
+            return 1;
+    return 0;
+}
+
+// Whether a packet is one that the slice may send as it did. What has no port, as later parts of a
+// fragmented packet, is none of a port's.
+static __always_inline int is_sent_as_granted(const struct __sk_buff *skb, const struct packet *packet) {
+    const struct raw_grant *granted = raw_grant_of(skb);
+    if (was_judged(skb, granted)) return 1;
+    if (!granted->bypasses) return 0;
+    const int ipv4 = packet->family == AF_INET;
+    // struct packet knows one ICMP.
+    const __u8 protocol =
+        packet->protocol == IPPROTO_ICMP && !ipv4 ? IPPROTO_ICMPV6 : packet->protocol;
+    const __u64 *set = ipv4 ? granted->ipv4 : granted->ipv6;
+    if (set[protocol / 64] >> protocol % 64 & 1) return 1;
+    if (protocol == IPPROTO_UDP) return in_raw_ports(&granted->udp, packet->source_port);
+    return protocol == IPPROTO_TCP && in_raw_ports(&granted->tcp, packet->source_port);
+}
+
 // Nobody on the host's end speaks ARP. A slice that is to may ask for the gateway, and is answered here,
 // with what it knows. Everything else of ARP ends here.
 static __always_inline int answer_arp(struct __sk_buff *skb, const struct slice *slice) {
@@ -43,6 +74,7 @@ static __always_inline int
 send_frame(struct __sk_buff *skb, const struct slice *slice, enum reason refused) {
     const struct raw_grant *granted = raw_grant_of(skb);
     if (!granted || !is_granted_ethertype(granted, skb->protocol)) return count_drop(skb, refused);
+    if (!was_judged(skb, granted) && !granted->bypasses) return count_drop(skb, DROP_PORT);
     if (skb->protocol != bpf_htons(ETH_P_ARP)) return TC_ACT_OK;
     const int verdict = answer_arp(skb, slice);
     return verdict == TC_ACT_SHOT ? count_drop(skb, DROP_ARP) : verdict;
@@ -56,6 +88,7 @@ send_frame(struct __sk_buff *skb, const struct slice *slice, enum reason refused
 static __always_inline int asks_for_address(struct __sk_buff *skb, const struct slice *slice) {
     const struct raw_grant *granted = raw_grant_of(skb);
     if (!granted || !granted->asks_for_address || slice->shared) return 0;
+    if (!was_judged(skb, granted) && !granted->bypasses) return 0;
     const struct iphdr *ip = header(skb, ETH_HLEN + sizeof *ip + sizeof(struct udphdr));
     if (!ip) return 0;
     ip = (const void *)ip + ETH_HLEN;

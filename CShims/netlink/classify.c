@@ -113,8 +113,7 @@ static void read_index(const struct nlmsghdr *reply, void *argument) {
         *(int *)argument = ((const struct ifinfomsg *)NLMSG_DATA(reply))->ifi_index;
 }
 
-// Of a link in a slice's namespace.
-static int find_device(
+int cnl_slice_device(
     const struct cnl_namespace *namespace, const char *device, int *index,
     struct cnl_error *error) {
     const struct ifinfomsg any = {0};
@@ -136,7 +135,7 @@ int cnl_raw_attach(
     const struct cnl_namespace *namespace, const char *device, int program,
     struct cnl_error *error) {
     int index;
-    int result = find_device(namespace, device, &index, error);
+    int result = cnl_slice_device(namespace, device, &index, error);
     if (result < 0) return result;
     struct cnl_batch batch = {0};
     add_qdisc(&batch, index);
@@ -215,7 +214,7 @@ int cnl_raw_find(
     int index;
     *program = 0;
     struct cnl_error failure;
-    int result = find_device(namespace, device, &index, &failure);
+    int result = cnl_slice_device(namespace, device, &index, &failure);
     if (result == 0)
         return find_program(
             namespace->rtnetlink, index, on_link, TC_H_MIN_EGRESS, program, error);

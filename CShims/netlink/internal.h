@@ -162,6 +162,10 @@ int cnl_check_pool(const struct cnl_pool *pool, struct cnl_error *error);
 
 // --- classify.c
 
+// The index of a link in a slice's namespace, by its name. ENODEV: there is none.
+int cnl_slice_device(
+    const struct cnl_namespace *namespace, const char *device, int *index, struct cnl_error *error);
+
 // Puts the qdisc and both filters of a slice's link into a batch.
 void cnl_classifier_add(
     struct cnl_batch *batch, int index, const struct cnl_classifier *classifier);

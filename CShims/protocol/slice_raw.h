@@ -14,6 +14,7 @@
 // Bits of struct slice_raw_grants.flags.
 enum slice_raw_flag {
     SLICE_RAW_SNIFF = 1, // packet sockets that receive every frame of the slice's own links
+    SLICE_RAW_XDP = 2,   // AF_XDP sockets on `eth0`, by request alone (slice_request.h)
 };
 
 // Both ends belong to it; first <= last.
@@ -33,7 +34,8 @@ struct slice_raw_grants {
     // A bit for each protocol number, whole, whatever ports it has: protocol n is bit n % 64 of word
     // n / 64. `icmp` is 1 of IPv4, `icmp6` 58 of IPv6. Bit 255 means nothing (IPPROTO_RAW).
     uint64_t ipv4[4], ipv6[4];
-    // The most that all packet rings of the slice may take together, in bytes.
+    // The most that the slice's packet rings, and what the kernel keeps for its AF_XDP socket, may take
+    // together, in bytes; and the most that the memory of that socket may have.
     uint64_t ring_bytes;
 };
 
@@ -47,6 +49,10 @@ enum slice_raw_command_kind {
     // the message (SCM_RIGHTS), `grants` all zeroes. EMFILE: there are too many. Listeners go when
     // nobody is left under their filter, and with the broker.
     SLICE_RAW_LISTEN = 2,
+    // Where AF_XDP sockets are to be entered: the map `sockets` of the slice's xdp.bpf.c, one descriptor
+    // beside the message, `grants` all zeroes. It takes the place of an earlier one, and is forgotten
+    // with the grant. Who asks before it has come gets EAGAIN.
+    SLICE_RAW_DELIVER = 3,
 };
 
 struct slice_raw_command {
@@ -72,7 +78,7 @@ struct slice_raw_answer {
     uint32_t hidden;
 };
 
-// A call that was refused for want of a grant. Told at most SLICE_RAW_EVENTS times a second.
+// A call that was refused for want of a grant, or a request (slice_request.h). Told at most SLICE_RAW_EVENTS times a second.
 struct slice_raw_event {
     uint32_t kind; // SLICE_RAW_EVENT
     int32_t pid;   // thread id in the slice
@@ -96,6 +102,11 @@ struct slice_raw_state {
 
 // The mark (SO_MARK) of the broker's sockets; the lower half is its own. Only CAP_NET_RAW can change
 // it, so that a socket says for itself what it is, whoever holds it.
+//
+// The mark does not leave the slice's network namespace with a packet. What tells its other end that
+// raw.bpf.c has seen a packet is skb->tc_index: no socket can set it, and what goes round the program,
+// as AF_XDP does (__dev_direct_xmit()), has 0 there.
+#define SLICE_RAW_JUDGED 0x51ce
 #define SLICE_RAW_MARK 0x51ce0000u
 #define SLICE_RAW_MARK_MASK 0xffff0000u
 

@@ -20,21 +20,21 @@ static int64_t now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int send_command(int control, const struct slice_raw_command *command, int listener) {
+static int send_command(int control, const struct slice_raw_command *command, int descriptor) {
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];
     } beside;
     struct iovec text = {.iov_base = (void *)command, .iov_len = sizeof *command};
     struct msghdr message = {.msg_iov = &text, .msg_iovlen = 1};
-    if (listener >= 0) {
+    if (descriptor >= 0) {
         memset(&beside, 0, sizeof beside);
         message.msg_control = &beside;
         message.msg_controllen = sizeof beside.room;
         struct cmsghdr *header = CMSG_FIRSTHDR(&message);
         *header = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(sizeof listener), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(header), &listener, sizeof listener);
+            .cmsg_len = CMSG_LEN(sizeof descriptor), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
     }
     ssize_t sent;
     do sent = sendmsg(control, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -57,11 +57,11 @@ static bool is_event(const union told *told, ssize_t length) {
 }
 
 int craw_command(
-    int control, const struct slice_raw_command *command, int listener, int timeout_ms,
+    int control, const struct slice_raw_command *command, int descriptor, int timeout_ms,
     struct slice_raw_answer *answer, void (*event)(void *context, const struct slice_raw_event *event),
     void *context) {
     const int64_t deadline = now_ms() + timeout_ms;
-    int result = send_command(control, command, listener);
+    int result = send_command(control, command, descriptor);
     if (result < 0) return result;
     for (;;) {
         union told told;

@@ -5,32 +5,14 @@
 // that was not granted looks like any other of the slice. Here the sending socket is still known: the
 // broker gave its own a mark (slice_raw.h), and the mark of a packet is that of its socket.
 //
-// What goes round this program (PACKET_QDISC_BYPASS) the slice's seccomp filter forbids.
+// What goes round this program the slice's seccomp filter forbids (PACKET_QDISC_BYPASS), or the other end
+// judges by the grants: AF_XDP. What has been seen here says so (SLICE_RAW_JUDGED).
 //
 // One instance for each slice with grants. Its only map is the state that the slice's brokers share,
 // which they write through their memory: a grant that is withdrawn ends what is sent at once.
-#include "../classifier/packet.h"
-#include "../protocol/slice_raw.h"
+#include "granted.h"
 
 #include <linux/pkt_cls.h>
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct slice_raw_state);
-} state SEC(".maps");
-
-static __always_inline int in_set(const uint64_t set[4], __u8 protocol) {
-    return (set[protocol / 64] >> (protocol % 64) & 1) != 0;
-}
-
-static __always_inline int in_ranges(const struct slice_raw_range *ranges, __u16 count, __u16 port) {
-    for (int i = 0; i < SLICE_RAW_RANGES; i++)
-        if (i < count && ranges[i].first <= port && port <= ranges[i].last) return 1;
-    return 0;
-}
 
 // `offset`: of the transport header. Where ports are asked for, later parts of fragmented packets,
 // which have none, do not pass.
@@ -71,16 +53,16 @@ static __always_inline int may_send_ipv6(struct __sk_buff *skb, const struct sli
                     (part->frag_off & bpf_htons(IPV6_OFFSET)) != 0);
 }
 
-static __always_inline int
-may_send_frame(const struct slice_raw_grants *grants, __u16 ethertype) {
-    for (int i = 0; i < SLICE_RAW_ETHERTYPES; i++)
-        if (i < grants->ethertype_count && grants->ethertypes[i] == ethertype) return 1;
-    return 0;
+// With the word of it for the other end: the kernel makes the class's minor number tc_index (tcf_classify()
+// in sch_handle_egress()).
+static __always_inline int pass(struct __sk_buff *skb) {
+    skb->tc_classid = SLICE_RAW_JUDGED;
+    return TC_ACT_OK;
 }
 
 SEC("tc")
 int from_raw_socket(struct __sk_buff *skb) {
-    if ((skb->mark & SLICE_RAW_MARK_MASK) != SLICE_RAW_MARK) return TC_ACT_OK;
+    if ((skb->mark & SLICE_RAW_MARK_MASK) != SLICE_RAW_MARK) return pass(skb);
     const __u32 first = 0;
     const struct slice_raw_state *it = bpf_map_lookup_elem(&state, &first);
     // Unsettled: the grants are being written.
@@ -93,9 +75,9 @@ int from_raw_socket(struct __sk_buff *skb) {
     switch (ethernet->h_proto) {
     case bpf_htons(ETH_P_IP): passes = may_send_ipv4(skb, &it->grants); break;
     case bpf_htons(ETH_P_IPV6): passes = may_send_ipv6(skb, &it->grants); break;
-    default: passes = may_send_frame(&it->grants, bpf_ntohs(ethernet->h_proto));
+    default: passes = in_ethertypes(&it->grants, bpf_ntohs(ethernet->h_proto));
     }
-    return passes ? TC_ACT_OK : TC_ACT_SHOT;
+    return passes ? pass(skb) : TC_ACT_SHOT;
 }
 
 // bpf_skb_pull_data() is for programs under the kernel's license.

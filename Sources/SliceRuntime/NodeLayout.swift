@@ -36,6 +36,8 @@ public struct NodeLayout: Sendable, Hashable {
   public var classifier: String { programs + "/classifier.bpf.o" }
   /// What judges the packets of raw sockets.
   public var rawJudge: String { programs + "/raw.bpf.o" }
+  /// What hands packets to AF_XDP sockets.
+  public var xdpReceiver: String { programs + "/xdp.bpf.o" }
   public var broker: String { programs + "/slice-broker" }
 
   /// Records of overlays.
@@ -67,6 +69,10 @@ public struct SliceLayout: Sendable, Hashable {
   public var control: String { runtime + "/control" }
   /// slice-broker's listening socket, where the slice has one (slice_raw.h).
   public var broker: String { runtime + "/broker" }
+  /// A directory that the slice has as /run/slice, read-only, and in it the socket of slice-broker that its
+  /// processes connect to (slice_request.h).
+  public var requests: String { runtime + "/requests" }
+  public var requestSocket: String { requests + "/raw" }
   /// slice-init's status record (slice_status.h).
   public var status: String { runtime + "/status" }
   /// Calls that the slice was refused (slice_refusals.h), where they are noted.

@@ -11,6 +11,7 @@ public enum SupervisorPrivileges {
     ("CAP_DAC_OVERRIDE", "cgroups, and files of slices whatever their modes"),
     ("CAP_FOWNER", "modes and times of slices' files: overlayfs has the rights of who mounted it"),
     ("CAP_FSETID", "set-group-id bits of slices' files, likewise"),
+    ("CAP_IPC_LOCK", "the broker of raw sockets inherits it, for memory of AF_XDP sockets"),
     ("CAP_MKNOD", "the six devices of a slice's /dev"),
     ("CAP_NET_ADMIN", "links, routes, queues, address translation"),
     ("CAP_NET_BIND_SERVICE", "published ports below 1024 are held"),

@@ -21,12 +21,13 @@ HERE = os.path.abspath(__file__)
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 BROKER = os.environ.get("SLICE_BROKER", os.path.join(CHECKOUT, "build/bin/slice-broker"))
 PROGRAM = os.environ.get("RAW_PROGRAM", os.path.join(os.path.dirname(BROKER), "raw.bpf.o"))
+RECEIVER = os.path.join(os.path.dirname(PROGRAM), "xdp.bpf.o")
 PYTHON = "/usr/bin/python3"
 
 ID_BASE = 300000  # of the box's ids on the host
 ICMP, TCP, UDP, ICMP6, RAW = 1, 6, 17, 58, 255
-SNIFF = 1
-GRANT, LISTEN, ANSWER = 1, 2, 1
+SNIFF, XDP = 1, 2
+GRANT, LISTEN, DELIVER, ANSWER = 1, 2, 3, 1
 RANGES = ETHERTYPES = 16
 GRANTS = "=IHH" + "HH" * (2 * RANGES) + f"H{ETHERTYPES}H3H" + "4Q4QQ"
 STATE_SIZE = struct.calcsize("=QII" + GRANTS[1:])
@@ -284,32 +285,56 @@ class Attach(ctypes.Structure):
                 ("zero", ctypes.c_uint32)]
 
 
-def attach_program(pid):
-    """Loads what judges the packets of raw sockets for the box of this process; returns its map."""
-    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    for name in "bpf_object__open_file", "bpf_object__find_program_by_name":
-        getattr(libbpf, name).restype = ctypes.c_void_p
-    found = ctypes.c_void_p(libbpf.bpf_object__open_file(PROGRAM.encode(), None))
-    if not found or libbpf.bpf_object__load(found) < 0:
-        raise OSError(ctypes.get_errno(), f"{PROGRAM} cannot be loaded")
-    program = libbpf.bpf_program__fd(ctypes.c_void_p(
-        libbpf.bpf_object__find_program_by_name(found, b"from_raw_socket")))
-    state = os.dup(check(libbpf.bpf_object__find_map_fd_by_name(found, b"state")))
+def libbpf():
+    library = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    for name in ("bpf_object__open_file", "bpf_object__find_program_by_name",
+                 "bpf_object__find_map_by_name"):
+        getattr(library, name).restype = ctypes.c_void_p
+    return library
+
+
+def attach_program(pid, path, name, map_name, attach, state=None):
+    """Loads a program for the box of this process, with the map `state` of another, and has `attach`
+    put it on eth0, by its index; returns a map of it."""
+    library = libbpf()
+    found = ctypes.c_void_p(library.bpf_object__open_file(path.encode(), None))
+    if found and state is not None:
+        shared = ctypes.c_void_p(library.bpf_object__find_map_by_name(found, b"state"))
+        check(library.bpf_map__reuse_fd(shared, state))
+    if not found or library.bpf_object__load(found) < 0:
+        raise OSError(ctypes.get_errno(), f"{path} cannot be loaded")
+    program = library.bpf_program__fd(ctypes.c_void_p(
+        library.bpf_object__find_program_by_name(found, name)))
+    kept = os.dup(check(library.bpf_object__find_map_fd_by_name(found, map_name)))
     results = []
 
-    def attach():
+    def enter():
         with open(f"/proc/{pid}/ns/net") as file:
             check(libc.setns(file.fileno(), CLONE_NEWNET))  # of this thread alone
-        hook = Hook(ctypes.sizeof(Hook), libc.if_nametoindex(b"eth0"), 2)  # BPF_TC_EGRESS
-        options = Attach(ctypes.sizeof(Attach), program, 0, 0, 1, 1)
-        results.extend([libbpf.bpf_tc_hook_create(ctypes.byref(hook)),
-                        libbpf.bpf_tc_attach(ctypes.byref(hook), ctypes.byref(options))])
-    thread = threading.Thread(target=attach)
+        results.extend(attach(library, libc.if_nametoindex(b"eth0"), program))
+    thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert results == [0, 0], results
-    libbpf.bpf_object__close(found)
-    return state
+    assert results and not any(results), results
+    library.bpf_object__close(found)
+    return kept
+
+
+def attach_judge(pid):
+    """What judges the packets of raw sockets; returns its map `state`."""
+    def attach(library, link, program):
+        hook = Hook(ctypes.sizeof(Hook), link, 2)  # BPF_TC_EGRESS
+        options = Attach(ctypes.sizeof(Attach), program, 0, 0, 1, 1)
+        return [library.bpf_tc_hook_create(ctypes.byref(hook)),
+                library.bpf_tc_attach(ctypes.byref(hook), ctypes.byref(options))]
+    return attach_program(pid, PROGRAM, b"from_raw_socket", b"state", attach)
+
+
+def attach_receiver(pid, state):
+    """What hands packets to AF_XDP sockets; returns its map of these."""
+    def attach(library, link, program):
+        return [library.bpf_xdp_attach(link, program, 2, None)]  # XDP_FLAGS_SKB_MODE
+    return attach_program(pid, RECEIVER, b"to_xdp_socket", b"sockets", attach, state)
 
 
 def own_network():
@@ -419,7 +444,8 @@ class Box:
         number, = struct.unpack("=i", self.orders.recv(4))
         self.listener = descriptor_of(self.pid, number) if asking and not privileged else -1
         self.processes = os.open(f"/proc/{self.pid}/root/proc", os.O_RDONLY | os.O_DIRECTORY)
-        self.state = attach_program(self.pid) if judged else -1
+        self.state = attach_judge(self.pid) if judged else -1
+        self.sockets = -1
         self.broker = self.control = None
 
     def make_link(self):
@@ -446,18 +472,26 @@ class Box:
         path = os.path.join(self.directory.name, f"control{Box.count}")
         if os.path.exists(path):
             os.unlink(path)
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        control.bind(path)
-        control.listen(4)
+        control, requests = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+        self.request_path = path + ".requests"
+        if os.path.exists(self.request_path):
+            os.unlink(self.request_path)
+        for listening, place in (control, path), (requests, self.request_path):
+            listening.bind(place)
+            listening.listen(4)
+        os.chmod(self.request_path, 0o666)
+        os.chmod(self.directory.name, 0o755)
         state = self.state if state is None else state
         listener = self.listener if listener is None else listener
         arguments = ["--report", str(theirs), "--listener", str(listener), "--control",
-                     str(control.fileno()), "--processes", str(self.processes), "--state", str(state)]
+                     str(control.fileno()), "--requests", str(requests.fileno()), "--processes",
+                     str(self.processes), "--state", str(state)]
         self.broker = subprocess.Popen(
             [PYTHON, HERE, "--broker", str(self.pid), BROKER, json.dumps(arguments)],
-            pass_fds=[theirs, listener, control.fileno(), self.processes, state])
+            pass_fds=[theirs, listener, control.fileno(), requests.fileno(), self.processes, state])
         os.close(theirs)
         control.close()
+        requests.close()
         answer = os.read(report, 64)
         os.close(report)
         self.control_path = path
@@ -507,6 +541,12 @@ class Box:
     def listen(self, *descriptors):
         return self.command(struct.pack("=II", LISTEN, 0) + grants(), *descriptors)
 
+    def deliver(self):
+        """Has packets of the box's handed to AF_XDP sockets, as the supervisor does."""
+        if self.sockets < 0:
+            self.sockets = attach_receiver(self.pid, self.state)
+        return self.command(struct.pack("=II", DELIVER, 0) + grants(), self.sockets)
+
     def enter(self, *command):
         """Starts a command that enters the box from outside; returns it and its listener."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -554,7 +594,7 @@ class Box:
             pass
         self.process.wait()
         self.orders.close()
-        for descriptor in self.listener, self.processes, self.state:
+        for descriptor in self.listener, self.processes, self.state, self.sockets:
             if descriptor >= 0:
                 os.close(descriptor)
         self.directory.cleanup()

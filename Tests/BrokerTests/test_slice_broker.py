@@ -175,7 +175,7 @@ print("asking"); print(attempt(lambda: socket(AF_INET, SOCK_RAW, 1)))
         good = struct.pack("=II", box.GRANT, 0) + box.grants()
         for wrong in (good[:-1], good + b"x", b"", good[:8], struct.pack("=II", 9, 0) + good[8:],
                       struct.pack("=II", box.GRANT, 1) + good[8:],
-                      good[:8] + box.grants(flags=2), good[:8] + box.grants(udp=[(9, 8)]),
+                      good[:8] + box.grants(flags=4), good[:8] + box.grants(udp=[(9, 8)]),
                       good[:8] + box.grants(ethertypes=[0x05ff]),
                       good[:8] + struct.pack("=IHH", 0, 17, 0) + good[16:],
                       good[:8] + struct.pack("=IHH", 0, 0, 17) + good[16:]):
@@ -1233,8 +1233,8 @@ class Confined(BrokerTest):
         pid = where.broker_pid()
         status = dict(line.split(":\t", 1) for line in box.read_text(f"/proc/{pid}/status").splitlines()
                       if ":\t" in line)
-        net_raw = f"{1 << 13:016x}"
-        self.assertEqual((status["CapPrm"], status["CapEff"]), (net_raw, net_raw))
+        kept = f"{1 << 13 | 1 << 14:016x}"  # CAP_NET_RAW, CAP_IPC_LOCK
+        self.assertEqual((status["CapPrm"], status["CapEff"]), (kept, kept))
         for name in "CapInh", "CapBnd", "CapAmb":
             self.assertEqual(status[name], "0" * 16)
         self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))

@@ -1,15 +1,20 @@
-// What the broker of raw sockets reads: commands, and the filters that a slice's programs bring.
+// What the broker of raw sockets reads: commands, requests of the slice's processes, and the filters that its
+// programs bring.
 //
 // The input is a list of messages, each with a length of two bytes. A message goes to the control socket
-// as it is, and then, as a program's filter, behind the policy of the grants in force.
+// as it is, then to a client's of the slice, and then, as a program's filter, behind the policy of the grants
+// in force.
 #define _GNU_SOURCE
 #include "../../CShims/broker/control.h"
 #include "../../CShims/broker/filter.h"
 #include "../../CShims/broker/grants.h"
+#include "../../CShims/broker/requests.h"
 #include "../../CShims/broker/serve.h"
+#include "../../CShims/broker/sockets.h"
 #include "../../CShims/broker/sweep.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +41,15 @@ int sweep(int process_files, sweep_keeps *keeps, const void *context, struct swe
     return 0;
 }
 
+int socket_open(const struct slice_raw_grants *grants, enum raw_class class, int domain, int type,
+                int protocol) {
+    if (grants_classify(grants, domain, type, protocol) != class)
+        abort(); // opened without a grant
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+void socket_drain(int socket) { (void)socket; }
+
 // ---- runs
 
 static void command(struct broker *broker, const uint8_t *data, size_t size) {
@@ -55,6 +69,28 @@ static void command(struct broker *broker, const uint8_t *data, size_t size) {
     if (broker->client >= 0)
         close(broker->client);
     broker->client = -1;
+    close(ends[1]);
+}
+
+// Of a whole request there is an answer; of anything else the client is given up.
+static void request(struct broker *broker, const uint8_t *data, size_t size) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        abort();
+    broker->requesters[broker->requester_count++] = (struct requester){.socket = ends[0]};
+    struct pollfd entries[REQUEST_ENTRIES];
+    requests_wait(broker, entries);
+    entries[1].revents = POLLIN;
+    if (size > 0 && send(ends[1], data, size, 0) == (ssize_t)size)
+        requests_serve(broker, entries);
+    struct slice_answer answer;
+    ssize_t length = size == 0 ? -1 : recv(ends[1], &answer, sizeof answer, 0);
+    if (size > 0 && size != sizeof(struct slice_request) && (length != 0 || broker->requester_count > 0))
+        abort();
+    if (size == sizeof(struct slice_request) && length != sizeof answer)
+        abort();
+    while (broker->requester_count > 0)
+        close(broker->requesters[--broker->requester_count].socket);
     close(ends[1]);
 }
 
@@ -89,7 +125,8 @@ static void attach(const struct broker *broker, const uint8_t *data, size_t size
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct slice_raw_state state = {0};
-    struct broker broker = {.control = -1, .client = -1, .state = &state};
+    struct broker broker = {
+        .control = -1, .client = -1, .requests = -1, .rings = -1, .xdp_sockets = -1, .state = &state};
     while (size >= 2) {
         size_t length = data[0] | (size_t)data[1] << 8;
         data += 2;
@@ -97,9 +134,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (length > size)
             length = size;
         command(&broker, data, length);
+        request(&broker, data, length);
         attach(&broker, data, length);
         data += length;
         size -= length;
     }
+    if (broker.xdp_sockets >= 0)
+        close(broker.xdp_sockets);
     return 0;
 }

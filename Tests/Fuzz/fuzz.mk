@@ -46,7 +46,7 @@ $(FUZZ_OUT)/archive: $(wildcard Tests/Fuzz/a*.[ch] CShims/unpack/*.[ch]) | deps 
 
 $(FUZZ_OUT)/broker: Tests/Fuzz/broker.c $(wildcard CShims/broker/*.[ch] CShims/protocol/*.h) | deps $(FUZZ_OUT)
 	$(FUZZ_CLANG) $(FUZZ_FLAGS) Tests/Fuzz/broker.c \
-	  $(addprefix CShims/broker/,control.c grants.c filter.c) -o $@
+	  $(addprefix CShims/broker/,control.c grants.c filter.c requests.c rings.c xdp.c) -o $@
 
 $(FUZZ_OUT)/requests: Tests/Fuzz/requests.c $(wildcard CShims/broker/*.[ch] CShims/protocol/*.h) | deps $(FUZZ_OUT)
 	$(FUZZ_CLANG) $(FUZZ_FLAGS) Tests/Fuzz/requests.c \

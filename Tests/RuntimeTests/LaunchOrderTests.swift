@@ -115,8 +115,9 @@ import Testing
     let any = try descriptor("any")
     return BrokerPlan(
       stage: "STAGE", program: any, null: any, slice: try NamespaceSet(of: PidFD(pid: getpid())),
-      cgroup: any, listener: any, control: any, processes: any, state: any,
-      capabilities: try CapabilitySet(names: ["CAP_NET_RAW", "CAP_SETPCAP"])
+      cgroup: any, listener: any, control: any, requests: any, processes: any,
+      state: any,
+      capabilities: try CapabilitySet(names: ["CAP_IPC_LOCK", "CAP_NET_RAW", "CAP_SETPCAP"])
     ).plan
   }
 

@@ -13,19 +13,26 @@ extension TestNode {
     guard result.status == 0 else { throw HarnessError("create \(name): \(result)") }
   }
 
-  /// Makes the image `probes`: a shell, and a program of Tests/Probes as /bin/NAME.
+  /// Makes the image `probes`: busybox, and a program of Tests/Probes as /bin/NAME.
   func importProbes(_ name: String) throws {
-    let tree = directory + "/probes"
+    try importPrograms([name: try ProbeProgram.path(name)], as: "probes")
+  }
+
+  /// Makes an image of busybox and static programs, each as /bin/NAME.
+  func importPrograms(_ paths: [String: String], as image: String) throws {
+    let tree = directory + "/" + image
+    let copies = paths.map { "cp '\($0.value)' '\(tree)/bin/\($0.key)'" }
     let made = try Command.run([
       "sh", "-ec",
       """
-      mkdir -p '\(tree)/bin' '\(tree)/etc' && cp '\(Host.programs)/busybox' '\(tree)/bin/sh'
+      mkdir -p '\(tree)/bin' '\(tree)/etc' && cp '\(Host.programs)/busybox' '\(tree)/bin/busybox'
+      for name in sh cat ping sleep; do ln -s busybox '\(tree)/bin/'$name; done
       echo 'root:x:0:0:root:/:/bin/sh' >'\(tree)/etc/passwd'
-      cp '\(try ProbeProgram.path(name))' '\(tree)/bin/\(name)'
+      \(copies.joined(separator: "\n"))
       """,
     ])
     guard made.status == 0 else { throw HarnessError("\(made)") }
-    try succeed("image", "import", tree, "--name", "probes")
+    try succeed("image", "import", tree, "--name", image)
   }
 
   /// A slice of the image `probes` that runs `command`.
@@ -54,21 +61,28 @@ extension CommandResult {
   }
 }
 
-/// Programs of Tests/Probes, compiled once for all tests of this process.
+/// Programs of the tests, compiled once for all tests of this process.
 enum ProbeProgram {
   private static let compiled = Mutex<[String: String]>([:])
 
-  static func path(_ name: String) throws -> String {
-    try compiled.withLock { compiled in
-      if let path = compiled[name] { return path }
+  /// Of Tests/Probes.
+  static func path(_ name: String) throws -> String { try path(source: "Tests/Probes/\(name).c") }
+
+  /// - Parameter source: in the package.
+  static func path(source: String) throws -> String {
+    let name = source.split(separator: "/").last?.prefix { $0 != "." } ?? "program"
+    return try compiled.withLock { compiled in
+      if let path = compiled[source] { return path }
       let path = "/tmp/slices-probe-\(name)-\(getpid())"
+      let package = Host.packageDirectory
       let made = try Command.run([
-        "cc", "-O1", "-w", "-static", "-pthread", "-o", path,
-        "\(Host.packageDirectory)/Tests/Probes/\(name).c",
+        "cc", "-O1", "-w", "-static", "-pthread", "-I\(package)/CShims/sliceraw/include", "-o",
+        path,
+        "\(package)/\(source)", "-L\(package)/build/lib", "-lsliceraw",
       ])
       guard made.status == 0 else { throw HarnessError("\(made)") }
       if compiled.isEmpty { atexit { ProbeProgram.removeAll() } }
-      compiled[name] = path
+      compiled[source] = path
       return path
     }
   }

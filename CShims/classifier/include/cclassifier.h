@@ -74,10 +74,17 @@ int ccl_retain(
     struct ccl_error *error);
 
 // What a slice may send beyond TCP, UDP and ICMP.
+struct ccl_raw_ports {
+    uint16_t count;      // of ranges, at most 16
+    uint16_t ranges[32]; // first and last of each
+};
 struct ccl_raw {
     uint64_t ipv4[4], ipv6[4]; // a bit for each protocol number
     uint16_t ethertypes[16];   // 0: none
+    struct ccl_raw_ports udp, tcp; // source ports, for what went round the slice's own end
     bool asks_for_address;     // by DHCP, where the host's port 67 is open to it
+    bool marks; // a program on the slice's own end marks what it lets pass (SLICE_RAW_JUDGED)
+    bool bypasses; // where it does: what has no such mark, as from AF_XDP, passes where it is granted
 };
 // Replaces what it may, at once; null: nothing. Idempotent. Goes with ccl_dismiss().
 int ccl_set_raw(

@@ -202,6 +202,14 @@ int cnl_raw_find(
     const struct cnl_namespace *namespace, const char *device, uint32_t *program,
     struct cnl_error *error);
 
+// Has a generic XDP program see what comes to the slice, on `eth0` of its namespace, in place of one that
+// is there; -1: none any more. EOPNOTSUPP: this kernel cannot. ENODEV: no such link.
+int cnl_xdp_attach(
+    const struct cnl_namespace *namespace, int program, struct cnl_error *error);
+// The id of the one that is there, 0: none.
+int cnl_xdp_find(
+    const struct cnl_namespace *namespace, uint32_t *program, struct cnl_error *error);
+
 // Whether this kernel can: the same on the loopback of a namespace that is given up afterwards.
 int cnl_classifier_try(
     const struct cnl_namespace *namespace, const struct cnl_classifier *classifier,

@@ -69,7 +69,7 @@ public struct RawControl: Sendable {
     var command = slice_raw_command()
     command.kind = UInt32(SLICE_RAW_GRANT.rawValue)
     command.grants = grants.flat(ringBytes: ringBytes)
-    let answer = try run(&command, listener: nil, timeout: timeout, told)
+    let answer = try run(&command, beside: nil, timeout: timeout, told)
     switch answer.error {
     case 0: return Outcome(closed: Int(answer.closed), isUnsettled: false)
     case EINVAL:
@@ -84,9 +84,21 @@ public struct RawControl: Sendable {
   ) throws(SystemError) {
     var command = slice_raw_command()
     command.kind = UInt32(SLICE_RAW_LISTEN.rawValue)
-    let answer = try run(&command, listener: listener, timeout: timeout, told)
+    let answer = try run(&command, beside: listener, timeout: timeout, told)
     guard answer.error == 0 else {
       throw SystemError(code: answer.error, operation: "slice-broker", subject: "listener")
+    }
+  }
+
+  /// Gives the broker the map that AF_XDP sockets are to be entered in.
+  public func deliver(
+    to sockets: SharedFD, timeout: Int32, _ told: (Refusal) -> Void
+  ) throws(SystemError) {
+    var command = slice_raw_command()
+    command.kind = UInt32(SLICE_RAW_DELIVER.rawValue)
+    let answer = try run(&command, beside: sockets, timeout: timeout, told)
+    guard answer.error == 0 else {
+      throw SystemError(code: answer.error, operation: "slice-broker", subject: sockets.label)
     }
   }
 
@@ -99,13 +111,13 @@ public struct RawControl: Sendable {
   }
 
   private func run(
-    _ command: inout slice_raw_command, listener: SharedFD?, timeout: Int32,
+    _ command: inout slice_raw_command, beside descriptor: SharedFD?, timeout: Int32,
     _ told: (Refusal) -> Void
   ) throws(SystemError) -> slice_raw_answer {
     var answer = slice_raw_answer()
     let result = collecting(told) {
       craw_command(
-        socket.rawValue, &command, listener?.rawValue ?? -1, timeout, &answer, receiveEvent, $0)
+        socket.rawValue, &command, descriptor?.rawValue ?? -1, timeout, &answer, receiveEvent, $0)
     }
     guard result == 0 else {
       throw SystemError(code: -result, operation: "command", subject: socket.label)
@@ -142,6 +154,7 @@ extension RawControl.Refusal: CustomStringConvertible {
       case AF_INET: "AF_INET"
       case AF_INET6: "AF_INET6"
       case AF_PACKET: "AF_PACKET"
+      case 44: "AF_XDP"
       default: "\(domain)"
       }
     let kind =
@@ -162,6 +175,7 @@ extension RawGrants {
   fileprivate func flat(ringBytes: UInt64) -> slice_raw_grants {
     var flat = slice_raw_grants()
     if sniffs { flat.flags |= UInt32(SLICE_RAW_SNIFF.rawValue) }
+    if hasXDP { flat.flags |= UInt32(SLICE_RAW_XDP.rawValue) }
     for range in udp { craw_add_udp(&flat, range.lowerBound, range.upperBound) }
     for range in tcp { craw_add_tcp(&flat, range.lowerBound, range.upperBound) }
     for ethertype in ethertypes.sorted() { craw_add_ethertype(&flat, ethertype) }

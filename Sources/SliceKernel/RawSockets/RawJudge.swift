@@ -12,30 +12,13 @@ public struct RawJudge: Sendable {
   /// program hangs on holds both.
   public let state: SharedFD
 
-  public init(object path: String) throws(SliceError) {
+  /// - Parameter state: of the judge that it is to take the place of; nil: with a map of its own.
+  public init(object path: String, state earlier: SharedFD? = nil) throws(SliceError) {
     var made = craw_judge()
     var error = craw_error()
-    let result = craw_load(path, &made, &error)
-    func adopt(_ number: Int32, _ label: String) -> SharedFD? {
-      number < 0 ? nil : SharedFD(OwnedFD(adopting: number), label: label)
-    }
-    let program = adopt(made.program, "judge of raw sockets")
-    let state = adopt(made.state, "state of raw sockets")
-    guard result == 0, let program, let state else { throw Self.failure(result, error) }
-    self.program = program
-    self.state = state
-  }
-
-  private static func failure(_ result: Int32, _ error: craw_error) -> SliceError {
-    let detail = withUnsafeBytes(of: error.detail) { bytes in
-      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-    }
-    let reason = SystemError(
-      code: result < 0 ? -result : EINVAL,
-      operation: error.operation.map { String(cString: $0) } ?? "bpf", subject: detail)
-    return SliceError(
-      result == -EOPNOTSUPP ? .unenforceable : .failed, "raw.allow: \(reason)",
-      hint: result == -ENOENT ? "is the installation complete?" : nil)
+    let result = craw_load(path, earlier?.rawValue ?? -1, &made, &error)
+    (program, state) = try adopt(
+      result, error, (made.program, "judge of raw sockets"), (made.state, "state of raw sockets"))
   }
 
   private static let ownLink = "eth0"
@@ -55,7 +38,7 @@ public struct RawJudge: Sendable {
     guard id != 0 else { return }
     var error = craw_error()
     let number = craw_open(id, &error)
-    guard number >= 0 else { throw failure(number, error) }
+    guard number >= 0 else { throw rawFailure(number, error) }
     let program = OwnedFD(adopting: number)
     try attach(program.rawValue, to: device, in: namespace)
   }
@@ -68,4 +51,27 @@ public struct RawJudge: Sendable {
       cnl_raw_attach(&handle, device, program, $0)
     }
   }
+}
+
+/// What a loader of craw.h has made, a program and its map, or its error.
+func adopt(
+  _ result: Int32, _ error: craw_error, _ program: (Int32, String), _ map: (Int32, String)
+) throws(SliceError) -> (SharedFD, SharedFD) {
+  func own(_ made: (number: Int32, label: String)) -> SharedFD? {
+    made.number < 0 ? nil : SharedFD(OwnedFD(adopting: made.number), label: made.label)
+  }
+  if let program = own(program), let map = own(map), result == 0 { return (program, map) }
+  throw rawFailure(result, error)
+}
+
+private func rawFailure(_ result: Int32, _ error: craw_error) -> SliceError {
+  let detail = withUnsafeBytes(of: error.detail) { bytes in
+    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+  }
+  let reason = SystemError(
+    code: result < 0 ? -result : EINVAL,
+    operation: error.operation.map { String(cString: $0) } ?? "bpf", subject: detail)
+  return SliceError(
+    result == -EOPNOTSUPP ? .unenforceable : .failed, "raw.allow: \(reason)",
+    hint: result == -ENOENT ? "is the installation complete?" : nil)
 }

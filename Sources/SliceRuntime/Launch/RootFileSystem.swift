@@ -13,6 +13,8 @@ struct RootFileSystem {
   let hostTrees: [(tree: SharedFD, place: String)]
   let mounts: [TemporaryMount]
   let range: IDRange
+  /// Where the slice asks its broker for things, /run/slice; nil: it has none.
+  var requests: SharedFD?
   /// Whether the slice has TUN devices of its own.
   var hasTunnels = false
 
@@ -129,7 +131,8 @@ struct RootFileSystem {
       steps.append(
         .mount(FileSystem("tmpfs", [.init("mode", "0755")] + owner + size, plain), on: path))
     }
-    return steps
+    guard let requests else { return steps }
+    return steps + [.makeDirectory("run/slice", mode: 0o755), .attach(requests, on: "run/slice")]
   }
 
   /// What tells of the host or reaches into it, although the kernel's own permission checks would

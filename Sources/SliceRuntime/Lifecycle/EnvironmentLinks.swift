@@ -40,7 +40,7 @@ extension SliceEnvironment {
     try uplinks.set(record.number, settings)
     if settings[.netInMax] != nil { try uplinks.setInbound(settings, on: name, index: index) }
     try classifier?.allow(settings.networkAllowances(), to: name, index: index)
-    try classifier?.grant(settings.rawGrants(), to: name, index: index)
+    try grantRawSockets(record, on: name, index: index)
     try flows?.admit(link: index, record)
     try classifier?.admit(
       link(record.number, sharing: node), index: index, owner: record.owner, share: share)
@@ -98,7 +98,8 @@ extension SliceEnvironment {
     let present = if_nametoindex(link)
     if present != 0 {
       try classifier.allow(record.spec.settings.networkAllowances(), to: link, index: present)
-      try classifier.grant(record.spec.settings.rawGrants(), to: link, index: present)
+      try renewJudge(record, process: process)
+      try grantRawSockets(record, on: link, index: present)
     }
     guard let index = try network.attach(classifier, to: link) else { return }
     // Should there be a bound that the record doesn't know.

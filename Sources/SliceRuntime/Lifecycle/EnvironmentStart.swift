@@ -145,6 +145,7 @@ extension SliceEnvironment {
       stage: layout.stage, image: image, upper: place.upper, work: place.work,
       hostTrees: record.image.usesHostPrograms ? try hostTrees() : [],
       mounts: record.spec.mounts, range: identity.range,
+      requests: try requestDirectory(record, place),
       hasTunnels: try record.spec.settings.rawGrants()?.tunnels.isEmpty == false)
   }
 

@@ -24,13 +24,13 @@ extension Node {
     }
     let link = SliceLink.name(slice.number)
     let (grants, before) = (wanted ?? RawGrants(), present ?? RawGrants())
-    func hold(_ grants: RawGrants?) throws(SliceError) {
-      try environment.classifier?.grant(grants, to: link)
+    func hold(_ grants: RawGrants) throws(SliceError) {
+      try environment.classifier?.grant(grants, isJudged: true, to: link)
       try environment.overlays.update(slice.record, to: grants)
     }
     let (outcome, tunnelNotes): (RawControl.Outcome, [String])
     do throws(SliceError) {
-      try hold(wanted)
+      try hold(grants)
       // First, because they can be put back.
       tunnelNotes = try changeTunnels(grants.tunnels, insteadOf: before.tunnels, of: slice)
       do throws(SliceError) {
@@ -45,7 +45,7 @@ extension Node {
         throw error
       }
     } catch {
-      try hold(present)
+      try hold(before)
       throw error
     }
     return try notes(on: outcome, slice) + tunnelNotes

@@ -14,15 +14,11 @@ extension SliceEnvironment {
   /// Refuses what this host cannot hold. No policy makes up for that: without the classifier a grant would
   /// let more out than it says.
   func requireRawSockets(_ settings: Settings) throws(SliceError) {
-    guard let grants = try settings.rawGrants() else { return }
+    guard settings[.rawAllow] != nil else { return }
     if let classifierGap {
       throw SliceError(
         .unenforceable, "this host cannot enforce raw.allow (\(classifierGap))",
         hint: "'slicectl doctor' names the remedy")
-    }
-    guard !grants.hasXDP else {
-      throw SliceError(
-        .unenforceable, "this version does not offer xdp of raw.allow", hint: "leave it out")
     }
   }
 
@@ -51,6 +47,35 @@ extension SliceEnvironment {
         name, process: process, listener: listener, state: state, layout: place, cgroup: group,
         grants: grants, ringBytes: bytes)
     }
+  }
+
+  /// What the slice has as /run/slice; nil: it has no raw sockets, and nobody to ask.
+  func requestDirectory(
+    _ record: SliceRecord, _ place: SliceLayout
+  ) throws(SliceError) -> SharedFD? {
+    guard record.spec.settings[.rawAllow] != nil else { return nil }
+    return try reporting("prepare /run/slice") { () throws(SystemError) in
+      try Files.makeDirectory(place.requests, mode: 0o755)
+      return try MountTree.clone(
+        place.requests, attributes: [.readOnly, .noSetuid, .noDevices, .noExecute],
+        label: "requests of the slice")
+    }
+  }
+
+  /// Has the host's end of a slice's link let pass what its raw sockets were granted. Where its own end
+  /// judges packets, what went round that is held to the grants too.
+  func grantRawSockets(_ record: SliceRecord, on link: String, index: UInt32) throws(SliceError) {
+    let grants = try record.spec.settings.rawGrants()
+    // Of a slice that is being started there is no run yet.
+    let isJudged = record.run.map { $0.hasRawSockets == true } ?? (grants != nil)
+    try classifier?.grant(
+      isJudged ? grants ?? RawGrants() : grants, isJudged: isJudged, to: link, index: index)
+  }
+
+  /// Puts this version's judge in the place of that of the supervisor that started the slice.
+  func renewJudge(_ record: SliceRecord, process: PidFD) throws(SliceError) {
+    guard record.run?.hasRawSockets == true else { return }
+    try raw.renewJudge(of: process)
   }
 
   /// Who takes the listener of a command that enters; nil: the slice was started without raw sockets.

@@ -26,7 +26,7 @@ struct BrokerLauncher: Sendable {
         SharedFD(try Files.open("/dev/null", O_RDWR), label: "/dev/null")
       )
     }
-    capabilities = try CapabilitySet(names: ["CAP_NET_RAW", "CAP_SETPCAP"])
+    capabilities = try CapabilitySet(names: ["CAP_IPC_LOCK", "CAP_NET_RAW", "CAP_SETPCAP"])
   }
 
   /// Below the slice's limits, beside what the slice sees.
@@ -49,6 +49,7 @@ struct BrokerLauncher: Sendable {
             adopting: try checked("bind", layout.broker) {
               kernel_listen_seqpacket(layout.broker)
             }), label: "broker's control socket"),
+        requests: try Self.listenToSlice(layout.requestSocket),
         processes: try Self.processFiles(of: process), state: state, capabilities: capabilities
       ).plan
     }
@@ -66,6 +67,16 @@ struct BrokerLauncher: Sendable {
       _ = try? broker.wait()
       throw SliceError(error).within("connect to the broker of \(name)")
     }
+  }
+
+  /// A listening socket that every user of the slice may connect to, in a directory that only the slice can
+  /// reach.
+  private static func listenToSlice(_ path: String) throws(SystemError) -> SharedFD {
+    let socket = SharedFD(
+      OwnedFD(adopting: try checked("bind", path) { kernel_listen_seqpacket(path) }),
+      label: "broker's socket for the slice")
+    try checked("chmod", path) { chmod(path, 0o666) }
+    return socket
   }
 
   /// The slice's own /proc, by a path without links, and only if it is one.

@@ -10,7 +10,7 @@ import Synchronization
 /// another where one has ended.
 final class RawSocketKeeper: Sendable {
   private let launcher: BrokerLauncher
-  private let judge: String
+  private let layout: NodeLayout
   private let changed: SharedFD
   private let table = Mutex<[SliceName: SliceRawSockets]>([:])
 
@@ -21,7 +21,7 @@ final class RawSocketKeeper: Sendable {
 
   init(layout: NodeLayout) throws(SliceError) {
     launcher = try BrokerLauncher(layout: layout)
-    judge = layout.rawJudge
+    self.layout = layout
     changed = try reporting("eventfd") { () throws(SystemError) in
       SharedFD(OwnedFD(adopting: try checked("eventfd") { system_event() }), label: "event")
     }
@@ -33,9 +33,22 @@ final class RawSocketKeeper: Sendable {
 
   /// Has what the slice will send by raw sockets judged, from its first packet on.
   func judge(_ namespace: NetworkNamespace) throws(SliceError) -> SharedFD {
-    let judge = try RawJudge(object: judge)
+    let judge = try RawJudge(object: layout.rawJudge)
     try judge.attach(to: namespace)
     return judge.state
+  }
+
+  /// The same for a slice that runs, in place of the judge that it has.
+  func renewJudge(of process: PidFD) throws(SliceError) {
+    let state = try reporting("find the state of raw sockets") { () throws(SystemError) in
+      try Self.state(of: process)
+    }
+    try RawJudge(object: layout.rawJudge, state: state).attach(
+      to: try NetworkNamespace(of: process))
+  }
+
+  private static func state(of process: PidFD) throws(SystemError) -> SharedFD {
+    try process.descriptor(Int32(stateNumber), label: "state of raw sockets")
   }
 
   /// For a launch: takes the listener of the slice's first process, and has a broker serve it.
@@ -45,7 +58,7 @@ final class RawSocketKeeper: Sendable {
   ) throws(SliceError) {
     let raw = SliceRawSockets(
       name, slice: process, listener: listener, state: state, layout: layout, cgroup: cgroup,
-      launcher: launcher, grants: grants, ringBytes: ringBytes)
+      launcher: launcher, receiver: self.layout.xdpReceiver, grants: grants, ringBytes: ringBytes)
     try raw.begin()
     enter(raw)
   }
@@ -60,8 +73,8 @@ final class RawSocketKeeper: Sendable {
       SliceRawSockets(
         name, slice: process,
         listener: try process.descriptor(Int32(Self.listenerNumber), label: "listener of a filter"),
-        state: try process.descriptor(Int32(Self.stateNumber), label: "state of raw sockets"),
-        layout: layout, cgroup: cgroup, launcher: launcher, grants: grants, ringBytes: ringBytes))
+        state: try Self.state(of: process), layout: layout, cgroup: cgroup, launcher: launcher, receiver: self.layout.xdpReceiver, grants: grants,
+        ringBytes: ringBytes))
   }
 
   private func enter(_ raw: SliceRawSockets) {

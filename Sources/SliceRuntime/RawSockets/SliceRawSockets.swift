@@ -27,6 +27,8 @@ final class SliceRawSockets: Sendable {
   private let layout: SliceLayout
   private let cgroup: SliceCgroup
   private let launcher: BrokerLauncher
+  /// Path of what hands packets to AF_XDP sockets.
+  private let receiver: String
 
   /// The listener of a command that entered.
   private struct Visitor {
@@ -48,6 +50,8 @@ final class SliceRawSockets: Sendable {
     /// The broker knows `grants` and all of `visitors`.
     var isSettled = false
     var visitors: [Visitor] = []
+    /// Where brokers enter AF_XDP sockets, while they are granted.
+    var xdpSockets: SharedFD?
     var failures: UInt64 = 0
     /// When to try again, on the monotonic clock.
     var nextTry: UInt64 = 0
@@ -68,7 +72,7 @@ final class SliceRawSockets: Sendable {
 
   init(
     _ name: SliceName, slice: PidFD, listener: SharedFD, state: SharedFD, layout: SliceLayout,
-    cgroup: SliceCgroup, launcher: BrokerLauncher, grants: RawGrants, ringBytes: UInt64
+    cgroup: SliceCgroup, launcher: BrokerLauncher, receiver: String, grants: RawGrants, ringBytes: UInt64
   ) {
     self.name = name
     self.slice = slice
@@ -77,6 +81,7 @@ final class SliceRawSockets: Sendable {
     self.layout = layout
     self.cgroup = cgroup
     self.launcher = launcher
+    self.receiver = receiver
     it = Mutex(State(grants: grants, ringBytes: ringBytes))
   }
 
@@ -92,6 +97,7 @@ final class SliceRawSockets: Sendable {
   /// Starts the broker and tells it the grants.
   func begin() throws(SliceError) {
     try it.withLock { (it) throws(SliceError) in
+      try prepareReceiver(&it)
       it.broker = try launch()
       do throws(SystemError) {
         try settle(&it, Self.commandTimeout)
@@ -137,8 +143,32 @@ final class SliceRawSockets: Sendable {
   private func grant(
     _ it: inout State, _ broker: RunningBroker, _ timeout: Int32
   ) throws(SystemError) -> RawControl.Outcome {
+    // Before the grant, so that whoever is told that it holds can use it.
+    if it.grants.hasXDP, let sockets = it.xdpSockets {
+      try broker.control.deliver(to: sockets, timeout: timeout) { note($0, &it) }
+    }
     let (grants, bytes) = (it.grants, it.ringBytes)
     return try broker.control.grant(grants, ringBytes: bytes, timeout: timeout) { note($0, &it) }
+  }
+
+  /// Has the slice's packets handed to AF_XDP sockets, where these are granted: by what an earlier supervisor
+  /// has put there, if it has.
+  private func prepareReceiver(_ it: inout State) throws(SliceError) {
+    guard it.grants.hasXDP, it.xdpSockets == nil else { return }
+    let namespace = try NetworkNamespace(of: slice)
+    if let found = try namespace.xdpSockets() {
+      it.xdpSockets = found
+    } else {
+      it.xdpSockets = try namespace.receiveForXDP(object: receiver, state: state)
+    }
+  }
+
+  /// Ends that. What is open receives nothing any more already: the broker has seen to it.
+  private func removeReceiver(_ it: inout State) {
+    guard it.xdpSockets != nil else { return }
+    it.xdpSockets = nil
+    // Left there, it lets everything pass.
+    try? NetworkNamespace(of: slice).endReceivingForXDP()
   }
 
   /// After a command that failed: its answer may still come, and must not be taken for another's.
@@ -159,7 +189,9 @@ final class SliceRawSockets: Sendable {
     try it.withLock { (it) throws(SliceError) in
       let before = (it.grants, it.ringBytes)
       (it.grants, it.ringBytes) = (grants, ringBytes)
+      defer { if !it.grants.hasXDP { removeReceiver(&it) } }
       do throws(SliceError) {
+        try prepareReceiver(&it)
         if let broker = it.broker, !broker.process.hasEnded(),
           let outcome = try? apply(&it, broker)
         {
@@ -261,6 +293,7 @@ final class SliceRawSockets: Sendable {
       return
     }
     do {
+      try prepareReceiver(&it)
       if it.broker == nil {
         if let found = launcher.find(cgroup, layout: layout) {
           it.broker = found
