@@ -181,12 +181,9 @@ static int find_parts(struct ccl_classifier *classifier) {
         if (*maps[index].descriptor < 0) result = -EINVAL;
     }
     if (result < 0) return result;
-    int data = bpf_object__find_map_fd_by_name(classifier->object, ".data.control");
-    void *control =
-        mmap(NULL, sizeof *classifier->control, PROT_READ | PROT_WRITE, MAP_SHARED, data, 0);
-    if (control == MAP_FAILED) return -errno;
-    classifier->control = control;
-    return 0;
+    classifier->control =
+        ccl_share(classifier->object, ".data.control", sizeof *classifier->control);
+    return classifier->control ? 0 : -errno;
 }
 
 static int load(

@@ -5,6 +5,8 @@
 #include "cclassifier.h"
 #include "maps.h"
 
+#include <bpf/libbpf.h>
+
 // Fills `error`, if it is not null, and returns -number.
 int ccl_fail(struct ccl_error *error, int number, const char *operation, const char *detail);
 
@@ -14,6 +16,10 @@ void ccl_forget_explanation(void);
 
 // EOPNOTSUPP for what kernels say that cannot.
 int ccl_feature_missing(int number);
+
+// `size` bytes of a section of a loaded object, shared with its programs; the caller's: munmap(2). Null with
+// errno.
+void *ccl_share(const struct bpf_object *object, const char *section, size_t size);
 
 // As bpf_map_update_elem(); waits where memory is short for a moment.
 int ccl_update_entry(int map, const void *key, const void *value, __u64 flags);

@@ -41,6 +41,7 @@
 #define MOST_PEERS 1024
 
 volatile struct terms terms SEC(".data.terms");
+volatile struct speakers speakers SEC(".data.speakers");
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -145,8 +146,10 @@ static __always_inline enum overlay_reason check_destination(const struct inner 
 }
 
 // Hands a packet over to the link that the namespace's routes name, as it is. What has no such link the
-// kernel gets: its own, and what it says is unreachable.
-static __always_inline int deliver(struct __sk_buff *skb, const struct inner *inner) {
+// kernel gets: its own, and what it says is unreachable. Members' neighbours are set for good; on the carrier
+// addresses mean nothing, see to_peer().
+static __always_inline int
+deliver(struct __sk_buff *skb, const struct inner *inner, int has_header) {
     struct bpf_fib_lookup route = {
         .family = AF_INET,
         .l4_protocol = inner->protocol,
@@ -156,25 +159,16 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct inner *in
     };
     const long found = bpf_fib_lookup(skb, &route, sizeof route, 0);
     if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH) return TC_ACT_OK;
-    struct bpf_redir_neigh next = {.nh_family = AF_INET, .ipv4_nh = inner->destination};
-    return bpf_redirect_neigh(route.ifindex, &next, sizeof next, 0);
+    struct ethhdr ethernet = {.h_proto = bpf_htons(ETH_P_IP)};
+    __builtin_memcpy(ethernet.h_dest, route.dmac, sizeof route.dmac);
+    __builtin_memcpy(ethernet.h_source, route.smac, sizeof route.smac);
+    if ((!has_header && bpf_skb_change_head(skb, ETH_HLEN, 0) < 0) ||
+        bpf_skb_store_bytes(skb, 0, &ethernet, sizeof ethernet, 0) < 0)
+        return drop(skb, OVERLAY_MALFORMED);
+    return bpf_redirect(route.ifindex, 0);
 }
 
 // --- Members
-
-struct to_group {
-    struct __sk_buff *skb;
-    __u32 sender; // its link
-    __u8 protocol;
-};
-
-static long send_copy(
-    void *map, const __u32 *link, const struct member *member, struct to_group *it) {
-    (void)map;
-    if (*link != it->sender && may_use(member, it->protocol))
-        bpf_clone_redirect(it->skb, *link, 0);
-    return 0;
-}
 
 // To all members on this node that were granted the same protocol. What everybody may send has no groups:
 // one packet would be thousands.
@@ -182,8 +176,12 @@ static __always_inline int send_to_group(
     struct __sk_buff *skb, const struct member *member, const struct inner *inner) {
     if (is_usual(inner->protocol)) return drop(skb, OVERLAY_DESTINATION);
     if (!may_use(member, inner->protocol)) return drop(skb, OVERLAY_PROTOCOL);
-    struct to_group it = {.skb = skb, .sender = skb->ifindex, .protocol = inner->protocol};
-    bpf_for_each_map_elem(&members, send_copy, &it, 0);
+    for (__u32 each = 0; each < MOST_SPEAKERS; each++) {
+        __u32 link = speakers.links[each];
+        if (link == 0 || link == skb->ifindex) continue;
+        const struct member *other = bpf_map_lookup_elem(&members, &link);
+        if (other && may_use(other, inner->protocol)) bpf_clone_redirect(skb, link, 0);
+    }
     return TC_ACT_STOLEN;
 }
 
@@ -228,7 +226,7 @@ int from_member(struct __sk_buff *skb) {
     if (is_group(inner.destination)) return send_to_group(skb, member, &inner);
     if (!may_use(member, inner.protocol)) return drop(skb, OVERLAY_PROTOCOL);
     reason = check_destination(&inner);
-    return reason == OVERLAY_PASS ? deliver(skb, &inner) : drop(skb, reason);
+    return reason == OVERLAY_PASS ? deliver(skb, &inner, 1) : drop(skb, reason);
 }
 
 SEC("tc")
@@ -268,7 +266,7 @@ static __always_inline int came_from(struct __sk_buff *skb, const struct peer *p
            key.remote_ipv6[3] == wanted[3];
 }
 
-// `offset`: of the IPv4 header.
+// `offset`: of the IPv4 header; WireGuard's packets begin with it.
 static __always_inline int receive(struct __sk_buff *skb, const __u32 offset) {
     struct inner inner;
     enum overlay_reason reason = check_ipv4(skb, offset, &inner);
@@ -281,7 +279,7 @@ static __always_inline int receive(struct __sk_buff *skb, const __u32 offset) {
     if (terms.has_headers && !came_from(skb, peer)) return drop(skb, OVERLAY_PEER);
     // The peer's own kernel says of others in its part that they can't be reached.
     if (inner.error && peer_of(inner.about) != peer) return drop(skb, OVERLAY_ICMP);
-    return deliver(skb, &inner);
+    return deliver(skb, &inner, offset != 0);
 }
 
 SEC("tc")

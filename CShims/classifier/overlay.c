@@ -30,6 +30,7 @@ struct ccl_overlay {
     // All of them the object's.
     int from_member, to_member, from_peer, to_peer;
     int members, peers, dropped;
+    _Atomic uint32_t *speakers; // MOST_SPEAKERS, shared with the programs
 };
 
 static __u32 mask(unsigned length) { return htonl(~(__u32)0 << (32 - length)); }
@@ -66,7 +67,8 @@ static int find_parts(struct ccl_overlay *overlay) {
         *maps[index].descriptor = bpf_object__find_map_fd_by_name(overlay->object, maps[index].name);
         if (*maps[index].descriptor < 0) return -EINVAL;
     }
-    return 0;
+    overlay->speakers = ccl_share(overlay->object, ".data.speakers", sizeof(struct speakers));
+    return overlay->speakers ? 0 : -errno;
 }
 
 static int load(
@@ -111,6 +113,7 @@ int ccl_overlay_open(
 
 void ccl_overlay_close(struct ccl_overlay *overlay) {
     if (!overlay) return;
+    if (overlay->speakers) munmap((void *)overlay->speakers, sizeof(struct speakers));
     bpf_object__close(overlay->object);
     free(overlay);
 }
@@ -130,6 +133,28 @@ int ccl_overlay_count(
     return ccl_fail(error, errno, "make the counters of a link", "map dropped");
 }
 
+// Lists a link among the speakers, or takes it out. -1: there is no place.
+static int set_speaker(const struct ccl_overlay *overlay, uint32_t link, bool speaks) {
+    _Atomic uint32_t *place = NULL;
+    for (size_t each = 0; each < MOST_SPEAKERS; each++) {
+        const uint32_t there = overlay->speakers[each];
+        if (there == link) {
+            if (!speaks) overlay->speakers[each] = 0;
+            return 0;
+        }
+        if (there == 0 && !place) place = &overlay->speakers[each];
+    }
+    if (!speaks) return 0;
+    if (!place) return -1;
+    *place = link;
+    return 0;
+}
+
+static bool speaks(const struct member *member) {
+    return (member->protocols[0] | member->protocols[1] | member->protocols[2] |
+            member->protocols[3]) != 0;
+}
+
 int ccl_overlay_admit(
     const struct ccl_overlay *overlay, uint32_t link, const struct ccl_overlay_member *member,
     struct ccl_error *error) {
@@ -139,14 +164,18 @@ int ccl_overlay_admit(
     memcpy(entry.protocols, member->protocols, sizeof entry.protocols);
     int result = ccl_overlay_count(overlay, link, error);
     if (result < 0) return result;
+    if (set_speaker(overlay, link, speaks(&entry)) < 0)
+        return ccl_fail(error, E2BIG, "admit a link", "too many members with granted protocols");
     if (ccl_update_entry(overlay->members, &link, &entry, BPF_ANY) == 0) return 0;
     int number = errno;
+    set_speaker(overlay, link, false);
     bpf_map_delete_elem(overlay->dropped, &link);
     return ccl_fail(error, number, "admit a link", "map members");
 }
 
 int ccl_overlay_dismiss(
     const struct ccl_overlay *overlay, uint32_t link, struct ccl_error *error) {
+    set_speaker(overlay, link, false);
     if (bpf_map_delete_elem(overlay->members, &link) < 0 && errno != ENOENT)
         return ccl_fail(error, errno, "dismiss a link", "map members");
     if (bpf_map_delete_elem(overlay->dropped, &link) < 0 && errno != ENOENT)

@@ -37,6 +37,13 @@ struct member {
     __u64 protocols[4]; // a bit for each that it was granted beyond TCP, UDP and ICMP (slice_raw.h)
 };
 
+// Section `.data.speakers`: links of members that were granted any of these, in no order; 0: a free place.
+// An array, because programs that go through a map by a callback need a JIT compiler.
+#define MOST_SPEAKERS 256
+struct speakers {
+    __u32 links[MOST_SPEAKERS];
+};
+
 // Map `peers`: who has which part. `length` counts from the first bit of the address.
 struct part {
     __u32 length;

@@ -41,7 +41,8 @@ struct ccl_overlay_member {
 };
 
 // Lets the packets of a member's link pass; before, all are dropped. One that passes already is held to
-// the new terms from the next packet on. E2BIG: the maps are full.
+// the new terms from the next packet on. E2BIG: the maps are full, or 256 members have protocols. These
+// calls, and those of ccl_overlay_dismiss(), must follow one another.
 int ccl_overlay_admit(
     const struct ccl_overlay *overlay, uint32_t link, const struct ccl_overlay_member *member,
     struct ccl_error *error);
