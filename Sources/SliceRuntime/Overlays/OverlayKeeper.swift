@@ -19,13 +19,13 @@ final class OverlayKeeper: Sendable {
   /// Over all owners of a node.
   private static let most = 256
 
-  private let layout: NodeLayout
+  let layout: NodeLayout
   private let policy: NodePolicy
-  private let store: OverlayStore
+  let store: OverlayStore
   /// Not shared with whoever must not wait.
-  private let host: NetworkControl
+  let host: NetworkControl
   /// Held through each operation: these are rare, and take milliseconds.
-  private let overlays = Mutex<[OverlayName: Held]>([:])
+  let overlays = Mutex<[OverlayName: Held]>([:])
   /// Which kinds of carriers the kernel is known to have.
   private let supported = Mutex<Set<Bool>>([])
 
@@ -36,7 +36,7 @@ final class OverlayKeeper: Sendable {
     host = try NetworkControl()
   }
 
-  private func namespacePath(_ name: String) -> String { layout.overlayNamespaces + "/" + name }
+  func namespacePath(_ name: String) -> String { layout.overlayNamespaces + "/" + name }
 
   // MARK: - Looking
 
@@ -253,7 +253,7 @@ final class OverlayKeeper: Sendable {
     }
   }
 
-  private static func member(
+  static func member(
     _ slice: SliceRecord, at address: IPv4Address
   ) throws(SliceError) -> OverlayMember {
     member(slice, at: address, try slice.spec.settings.rawGrants())
@@ -288,7 +288,7 @@ final class OverlayKeeper: Sendable {
   }
 
   /// The network of an overlay, built now with its carrier if it could not be before.
-  private func ready(_ held: inout Held) throws(SliceError) -> OverlayNetwork {
+  func ready(_ held: inout Held) throws(SliceError) -> OverlayNetwork {
     if let network = held.network { return network }
     let network = try build(held.record)
     held.network = network
@@ -322,7 +322,11 @@ final class OverlayKeeper: Sendable {
       } catch {
         held.record = earlier
         overlays[name] = held
-        throw error.leaving(withdrawal(of: peer, from: network, to: earlier))
+        throw error.leaving(
+          attempt("peer \(peer.host)") { () throws(SliceError) in
+            try withdraw(peer, for: former, from: network, to: earlier)
+            try guardCarriers(of: overlays)
+          })
       }
       held.problem = nil
       overlays[name] = held
@@ -330,18 +334,15 @@ final class OverlayKeeper: Sendable {
     }
   }
 
-  /// Has a peer that could not be added be none. Returns what stayed.
-  private func withdrawal(
-    of peer: OverlayPeer, from network: OverlayNetwork, to record: OverlayRecord
-  ) -> [String] {
-    do throws(SliceError) {
-      try store.save(record)
-      try network.remove(peer)
-      if record.peers.isEmpty { try network.close() }
-      return []
-    } catch {
-      return ["peer \(peer.host): \(error.message)"]
-    }
+  /// Has a peer that could not be added be none, and the one that it took the place of be there.
+  private func withdraw(
+    _ peer: OverlayPeer, for former: OverlayPeer?, from network: OverlayNetwork,
+    to record: OverlayRecord
+  ) throws(SliceError) {
+    try store.save(record)
+    try network.remove(peer)
+    if let former { try network.set(former) }
+    if record.peers.isEmpty { try network.close() }
   }
 
   func removePeer(_ address: PeerAddress, from name: OverlayName) throws(SliceError) -> Held {
@@ -362,116 +363,7 @@ final class OverlayKeeper: Sendable {
   }
 
   /// While peers believe the addresses of this node's packets nobody else may send such.
-  private func guardCarriers(of overlays: [OverlayName: Held]) throws(SliceError) {
+  func guardCarriers(of overlays: [OverlayName: Held]) throws(SliceError) {
     try OverlayNetwork.guardCarriers(overlays.values.contains { $0.record.isCarriedInTheOpen })
-  }
-
-  // MARK: - Recovery
-
-  /// Takes over what an earlier supervisor left, or builds it anew after a reboot, and removes what
-  /// belongs to no overlay. Returns in words what could not be done: no slice's start waits for it.
-  ///
-  /// - Parameter living: the slices that run, by name.
-  func recover(_ living: [String: (record: SliceRecord, process: PidFD)], known: Set<String>)
-    throws(SliceError) -> [String]
-  {
-    let records = try store.load()
-    var problems = attempt { () throws(SliceError) in
-      try OverlayNetwork.guardCarriers(records.contains(where: \.isCarriedInTheOpen))
-    }
-    try overlays.withLock { (overlays) throws(SliceError) in
-      for var record in records {
-        let name = try OverlayName(record.name)
-        // Of slices that were destroyed while the supervisor was ended.
-        let former = record.members.keys.filter { !known.contains($0) }
-        if !former.isEmpty {
-          former.forEach { record.members[$0] = nil }
-          try store.save(record)
-        }
-        var held = Held(record: record)
-        recover(&held, living)
-        if let problem = held.problem { problems.append("overlay \(name): \(problem)") }
-        overlays[name] = held
-      }
-    }
-    return problems + removeOrphans(Set(records.map(\.name)))
-  }
-
-  /// As much of one overlay as can be had: what fails for one member or peer is no loss of the others.
-  private func recover(
-    _ held: inout Held, _ living: [String: (record: SliceRecord, process: PidFD)]
-  ) {
-    let record = held.record
-    let network: OverlayNetwork
-    do throws(SliceError) {
-      network = try ready(&held)
-    } catch {
-      held.problem = error.message
-      return
-    }
-    var problems = held.problem.map { [$0] } ?? []
-    var numbers: Set<Int> = []
-    for (slice, (running, process)) in living where record.members[slice] != nil {
-      numbers.insert(running.number)
-      problems += attempt("member \(slice)") { () throws(SliceError) in
-        try adopt(running, process, record, network)
-      }
-    }
-    problems += attempt { () throws(SliceError) in try network.retain(numbers) }
-    held.problem = Self.text(problems)
-  }
-
-  /// Takes over, or makes, an overlay's carrier, for all peers that it can be had for. Returns what could
-  /// not be done.
-  private func carry(_ record: OverlayRecord, _ network: OverlayNetwork) -> [String] {
-    var (peers, problems): ([OverlayPeer], [String]) = ([], [])
-    for entry in record.peers {
-      problems += attempt { () throws(SliceError) in peers.append(try entry.peer()) }
-    }
-    guard record.privateKey != nil || !peers.isEmpty else { return problems }
-    problems += attempt { () throws(SliceError) in try network.carry(host, for: peers) }
-    for peer in peers { problems += attempt { () throws(SliceError) in try network.set(peer) } }
-    guard !peers.isEmpty else { return problems }
-    return problems + attempt { () throws(SliceError) in try network.open() }
-  }
-
-  private static func text(_ problems: [String]) -> String? {
-    problems.isEmpty ? nil : problems.joined(separator: "; ")
-  }
-
-  private func adopt(
-    _ slice: SliceRecord, _ process: PidFD, _ record: OverlayRecord, _ network: OverlayNetwork
-  ) throws(SliceError) {
-    guard let address = record.address(of: slice.name) else {
-      throw SliceError(.failed, "its address in the record is none")
-    }
-    let member = try Self.member(slice, at: address)
-    let namespace = try NetworkNamespace(of: process)
-    if try !network.adopt(member, in: namespace) { try network.attach(member, in: namespace) }
-  }
-
-  /// What failed, in words: nothing or one thing.
-  private func attempt(
-    _ what: String? = nil, _ body: () throws(SliceError) -> Void
-  ) -> [String] {
-    do throws(SliceError) {
-      try body()
-      return []
-    } catch {
-      return [(what.map { $0 + ": " } ?? "") + error.message]
-    }
-  }
-
-  private func removeOrphans(_ known: Set<String>) -> [String] {
-    // What cannot be listed cannot be swept; the next create would say why.
-    let names = (try? Files.list(layout.overlayNamespaces)) ?? []
-    return names.filter { !known.contains($0) }.compactMap { name in
-      do throws(SliceError) {
-        try OverlayNetwork.remove(keptAt: namespacePath(name))
-        return nil
-      } catch {
-        return "overlay \(name), which could not be removed: \(error.message)"
-      }
-    }
   }
 }
