@@ -9,6 +9,8 @@ let package = Package(
   products: [
     .executable(name: "slicectl", targets: ["slicectl"]),
     .executable(name: "sliced", targets: ["sliced"]),
+    // For programs in slices with raw sockets.
+    .library(name: "SliceRaw", targets: ["SliceRaw"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -35,10 +37,17 @@ let package = Package(
       exclude: ["classifier.bpf.c", "overlay.bpf.c"],
       linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
     // As the classifier: the program is built by the Makefile.
-    .target(name: "CRaw", path: "CShims/raw", exclude: ["raw.bpf.c"]),
+    .target(name: "CRaw", path: "CShims/raw", exclude: ["raw.bpf.c", "xdp.bpf.c"]),
+    .target(name: "CSliceRaw", path: "CShims/sliceraw"),
     .target(
       name: "CToml", path: "CShims/toml",
       cxxSettings: [.define("TOML_EXCEPTIONS", to: "0")]),
+
+    // What programs in slices ask the broker of raw sockets for; nothing else here uses it.
+    .target(name: "SliceRaw", dependencies: ["CSliceRaw"], swiftSettings: checked),
+    .executableTarget(
+      name: "bulk-sockets", dependencies: ["SliceRaw"], path: "Docs/examples/raw/bulk-sockets",
+      swiftSettings: checked, linkerSettings: [.unsafeFlags(["-static-executable"])]),
 
     // Owned file descriptors and the errors of system calls.
     .target(name: "Descriptor", dependencies: ["CSystem"], swiftSettings: checked),

@@ -100,10 +100,15 @@ static int drop_capabilities(void)
 
 int confine(void)
 {
-    // The listeners, the slice's clients and what one of them asks for, the few that it has open beside
-    // them, one for a socket, one for a thread.
-    const rlim_t most = LISTENERS + SLICE_REQUEST_CLIENTS + SLICE_REQUEST_SOCKETS_MAX + 32;
-    const struct rlimit files = {.rlim_cur = most, .rlim_max = most}, none = {0};
+    // Far more than it opens: the listeners, the slice's clients and what one of them asks for, and a few. But
+    // it is also the bound for what all brokers have in flight (requests.c), which is for a thousand slices
+    // that read nothing.
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return -1;
+    const rlim_t most = files.rlim_max < 1 << 18 ? files.rlim_max : 1 << 18;
+    files = (struct rlimit){.rlim_cur = most, .rlim_max = most};
+    const struct rlimit none = {0};
     const struct rlimit memory = {.rlim_cur = SLICE_XDP_BYTES_MAX, .rlim_max = SLICE_XDP_BYTES_MAX};
     if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         setrlimit(RLIMIT_FSIZE, &memory) < 0)

@@ -158,12 +158,12 @@ static int work(struct broker *broker)
         struct pollfd entries[LISTENING + LISTENERS];
         entries[0] = (struct pollfd){.fd = broker->control, .events = POLLIN};
         entries[1] = (struct pollfd){.fd = broker->client, .events = POLLIN};
-        requests_wait(broker, entries + 2);
+        const int wait = requests_wait(broker, entries + 2);
         // POLLHUP comes in any case.
         const short wanted = broker->state->granted != 0 ? POLLIN : 0;
         for (unsigned i = 0; i < broker->listener_count; i++)
             entries[LISTENING + i] = (struct pollfd){.fd = broker->listeners[i], .events = wanted};
-        if (poll(entries, LISTENING + broker->listener_count, -1) < 0) {
+        if (poll(entries, LISTENING + broker->listener_count, wait) < 0) {
             if (errno == EINTR)
                 continue;
             return 1;

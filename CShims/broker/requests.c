@@ -4,7 +4,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,16 +19,37 @@
 #define AF_XDP 44
 #endif
 
-void requests_wait(const struct broker *broker, struct pollfd *entries)
+// Until a client has read its answer, what is in it is in flight, and the kernel counts that for the user who
+// sent it: for the brokers of all slices together, against the bound for open files of the one that sends
+// next (too_many_unix_fds()). So a slice may have no more than a little of it. A client that is given up with
+// something unread would be out of sight with that; so it isn't, but asked nothing any more.
+static bool has_unread(const struct requester *who)
+{
+    int bytes = 0;
+    return ioctl(who->socket, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
+// The kernel does not tell when somebody has read.
+#define LOOK_AGAIN_MS 5
+
+int requests_wait(const struct broker *broker, struct pollfd *entries)
 {
     const bool serving = broker->state->granted != 0;
     const bool room = broker->requester_count < SLICE_REQUEST_CLIENTS;
+    bool unread[SLICE_REQUEST_CLIENTS];
+    unsigned waiting = 0;
+    for (unsigned i = 0; i < broker->requester_count; i++) {
+        unread[i] = has_unread(&broker->requesters[i]);
+        waiting += unread[i];
+    }
     entries[0] = (struct pollfd){.fd = serving && room ? broker->requests : -1, .events = POLLIN};
-    for (unsigned i = 0; i < SLICE_REQUEST_CLIENTS; i++)
-        entries[1 + i] = (struct pollfd){
-            .fd = i < broker->requester_count ? broker->requesters[i].socket : -1,
-            .events = serving ? POLLIN : 0,
-        };
+    for (unsigned i = 0; i < SLICE_REQUEST_CLIENTS; i++) {
+        const bool known = i < broker->requester_count;
+        const bool asked = known && serving && !unread[i] && waiting < SLICE_REQUEST_UNREAD;
+        entries[1 + i] = (struct pollfd){.fd = known ? broker->requesters[i].socket : -1,
+                                         .events = asked ? POLLIN : 0};
+    }
+    return waiting > 0 ? LOOK_AGAIN_MS : -1;
 }
 
 // ---- what is opened ----------------------------------------------------------------------------
@@ -105,7 +128,7 @@ static int open_request(struct broker *broker, const struct requester *who,
 
 // ---- clients -----------------------------------------------------------------------------------
 
-// False: it takes no answers.
+// False: it can be sent no answer.
 static bool answer(int client, const struct slice_request *request, int error,
                    const struct opened *opened)
 {
@@ -162,11 +185,14 @@ static void accept_client(struct broker *broker)
 
 void requests_serve(struct broker *broker, const struct pollfd *entries)
 {
+    unsigned served = 0;
     // Backwards: the last takes the place of one that goes.
     for (unsigned i = broker->requester_count; i-- > 0;) {
         struct requester *who = &broker->requesters[i];
-        if (entries[1 + i].revents == 0 ||
-            ((entries[1 + i].revents & POLLIN) != 0 && serve_client(broker, who)))
+        const short ready = entries[1 + i].revents;
+        // One each time: who is next depends on whether this one reads.
+        if (ready == 0 || (ready == POLLIN && served++ > 0) ||
+            ((ready & POLLIN) != 0 && serve_client(broker, who)))
             continue;
         close(who->socket);
         *who = broker->requesters[--broker->requester_count];

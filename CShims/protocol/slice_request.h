@@ -2,8 +2,9 @@
 // answers without being asked (socket(2), setsockopt(2)). sliceraw.h is a library of it.
 //
 // SOCK_SEQPACKET: one `struct slice_request` a message, each answered by one `struct slice_answer` with
-// what was opened beside it (SCM_RIGHTS, unix(7)), in the order of the requests. A message of another size,
-// or with something beside it, ends the connection; so does an answer that is not taken.
+// what was opened beside it (SCM_RIGHTS, unix(7)), in the order of the requests. A message of another size
+// ends the connection; what comes beside one is closed. A request waits until the answer before it has been
+// read, and until at most SLICE_REQUEST_UNREAD of the slice's clients have answers that they have not read.
 //
 // Every process of the slice may connect. What it gets belongs to the slice, whoever holds it: it is
 // judged as the slice's packets are, and ends with the slice's grants.
@@ -17,6 +18,7 @@
 
 #define SLICE_REQUEST_SOCKETS_MAX 64 // of one request
 #define SLICE_REQUEST_CLIENTS 64     // connections at a time; a further one waits
+#define SLICE_REQUEST_UNREAD 4
 #define SLICE_XDP_BYTES_MAX (32u << 20)
 #define SLICE_XDP_RING_MAX 8192u
 

@@ -1,9 +1,14 @@
-// AF_XDP in a box, through the library. usage: xdp PATH COMMAND [ARGUMENT…], PATH of the requests' socket
+// AF_XDP in a box, through the library. usage: xdp PATH COMMAND [ARGUMENT…], PATH of the requests' socket, or
+// - where it is linked with Tests/Probes/native_request.c
 //
 //   receive             prints each frame in hexadecimal, until standard input ends
 //   send COUNT FRAME    sends a frame, given in hexadecimal, COUNT times; 0: until standard input ends
+//   lines COUNT         sends each frame of standard input, a line each, COUNT times
+//   fill SECONDS FRAME  sends it as fast as it can, prints packets a second
+//   take SECONDS        receives, prints packets a second
 //   hold                opens it, and waits until standard input ends
 //   again OPTION        what the socket says to a second setsockopt(2) of SOL_XDP: its errno
+#define _GNU_SOURCE
 #include <errno.h>
 #include <linux/if_xdp.h>
 #include <poll.h>
@@ -12,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sliceraw.h"
@@ -22,6 +28,7 @@ static int finish(const char *what) {
 }
 
 static int connect_to(const char *path) {
+    if (strcmp(path, "-") == 0) return 0;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strncpy(address.sun_path, path, sizeof address.sun_path - 1);
     const int made = socket(AF_UNIX, SOCK_SEQPACKET, 0);
@@ -76,6 +83,49 @@ static void send_frames(struct sliceraw_xdp *xdp, long count, const char *text) 
     printf("sent %ld\n", sent);
 }
 
+static void send_lines(struct sliceraw_xdp *xdp, long count) {
+    static char line[8192];
+    while (fgets(line, sizeof line, stdin)) send_frames(xdp, count, line);
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void fill(struct sliceraw_xdp *xdp, double seconds, const char *text) {
+    static uint8_t bytes[2048];
+    const uint32_t length = read_hex(text, bytes);
+    const double began = now();
+    long sent = 0;
+    while (now() - began < seconds) {
+        struct sliceraw_frame frames[64];
+        const uint32_t taken = sliceraw_xdp_reserve(xdp, frames, 64);
+        for (uint32_t each = 0; each < taken; each++) {
+            memcpy(frames[each].data, bytes, length);
+            frames[each].length = length;
+        }
+        sliceraw_xdp_send(xdp, frames, taken); // EAGAIN, ENOBUFS: they leave with the next
+        sent += taken;
+    }
+    printf("%.0f\n", (double)sent / seconds);
+}
+
+static void take(struct sliceraw_xdp *xdp, double seconds) {
+    const double began = now();
+    long came = 0;
+    while (now() - began < seconds) {
+        struct pollfd entry = {.fd = xdp->socket, .events = POLLIN};
+        struct sliceraw_frame frames[64];
+        const uint32_t count = sliceraw_xdp_receive(xdp, frames, 64);
+        if (count == 0) poll(&entry, 1, 100);
+        sliceraw_xdp_give_back(xdp, frames, count);
+        came += count;
+    }
+    printf("%.0f\n", (double)came / seconds);
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc < 3) return 2;
@@ -84,6 +134,9 @@ int main(int argc, char **argv) {
     if (sliceraw_xdp_open(connect_to(argv[1]), &options, &xdp) < 0) finish("open");
     printf("open\n");
     if (strcmp(argv[2], "receive") == 0) receive(&xdp);
+    if (strcmp(argv[2], "lines") == 0 && argc == 4) send_lines(&xdp, atol(argv[3]));
+    if (strcmp(argv[2], "fill") == 0 && argc == 5) fill(&xdp, atof(argv[3]), argv[4]);
+    if (strcmp(argv[2], "take") == 0 && argc == 4) take(&xdp, atof(argv[3]));
     if (strcmp(argv[2], "hold") == 0) while (!input_ended(-1));
     if (strcmp(argv[2], "send") == 0 && argc == 5) send_frames(&xdp, atol(argv[3]), argv[4]);
     if (strcmp(argv[2], "again") == 0 && argc == 4) {

@@ -79,6 +79,37 @@ import Testing
     }
   }
 
+  /// Every row of Tests/ClassifierTests/frames.py that is forbidden, and two that only a grant would allow.
+  @Test func whatIsForgedDoesNotLeave() throws {
+    try withSites { node, sites in
+      try node.importTools()
+      defer { node.removeTools() }
+      try node.createIdle("a", "xdp,udp:7000,sniff")
+      let witness = try sites.start(
+        .peer, "python3", Host.packageDirectory + "/Tests/ClassifierTests/sniff.py")
+      let tap = try sites.start(.peer, "python3", "-uc", Self.counter, "eth0", "forged!")
+      defer { [witness, tap].forEach { $0.signal(SIGKILL) } }
+      #expect(eventually(within: 20) { witness.output.contains("ready") })
+      let ungranted =
+        try node.datagram("a", from: 7001, to: Sites.peer4) + "\n"
+      let forged = try node.forgedFrames("a")
+      let count = forged.split(separator: "\n").count
+      #expect(count > 80)
+      let dropped = try node.allDropped("a")
+      let sent = try node.slicectl(
+        "exec", "a", "-i", "--", "xdp", "/run/slice/raw", "lines", "50", input: forged + ungranted)
+      #expect(sent.output.split(separator: "\n").count { $0 == "sent 50" } == count + 1, "\(sent)")
+      #expect(try eventually { try node.allDropped("a") >= dropped + 50 * (count + 1) })
+      witness.signal(SIGTERM)
+      #expect(witness.wait(seconds: 10).output == "ready\n0\n")
+      // The control: what is granted does leave.
+      try node.succeed(
+        "exec", "a", "-i", "--", "xdp", "/run/slice/raw", "lines", "101",
+        input: try node.datagram("a", from: 7000, to: Sites.peer4) + "\n")
+      #expect(eventually { Self.seen(tap) > 100 })
+    }
+  }
+
   @Test func itOutlivesBrokerAndSupervisor() throws {
     try withEchoes { node in
       try node.createEcho("a", "xdp,udp:7000")
@@ -109,6 +140,8 @@ import Testing
       defer { tunnel.signal(SIGKILL) }
       #expect(eventually(within: 20) { tunnel.output.contains("ready") }, "\(tunnel.output)")
       #expect(try node.slicectl("exec", "a", "--", "ping", "-c2", "-W5", "10.9.0.2").status == 0)
+      #expect(
+        try node.execute("a", "bulk-sockets", "172.31.128.1").hasPrefix("32 of 32 answered"))
     }
   }
 
@@ -145,6 +178,7 @@ extension TestNode {
       [
         "xdp-echo": try ProbeProgram.path(source: "Docs/examples/raw/xdp-echo.c"),
         "tun-queues": try ProbeProgram.path(source: "Docs/examples/raw/tun-queues.c"),
+        "bulk-sockets": Host.packageDirectory + "/.build/debug/bulk-sockets",
         "xdp": try ProbeProgram.path(source: "Tests/BrokerTests/xdp.c"),
       ], as: "tools")
   }
@@ -217,6 +251,33 @@ extension TestNode {
     ])
     guard made.status == 0 else { throw HarnessError("\(made)") }
     return String(made.output.dropLast())
+  }
+
+  /// Rows of frames.py that no slice may send, in hexadecimal, a line each.
+  fileprivate func forgedFrames(_ slice: String) throws -> String {
+    let mac = try execute(slice, "cat", "/sys/class/net/eth0/address").filter { $0 != ":" }
+    let network = try json("inspect", slice)["network"]
+    let program = """
+      import sys
+      sys.path.insert(0, "\(Host.packageDirectory)/Tests/ClassifierTests")
+      import frames
+      Scene = frames.Scene
+      Scene.mac = bytes.fromhex(sys.argv[1].strip())
+      Scene.me4, Scene.me6 = sys.argv[2:4]
+      for words, reason, frame in frames.sent(Scene):
+          if reason != "pass": print(frame.hex())
+      """
+    let made = try Command.run([
+      "python3", "-c", program, mac, network["ipv4"].string ?? "", network["ipv6"].string ?? "",
+    ])
+    guard made.status == 0 else { throw HarnessError("\(made)") }
+    return made.output
+  }
+
+  /// For any reason.
+  fileprivate func allDropped(_ slice: String) throws -> Int {
+    let sent = try inspect(slice)["network"]["drops"]["sent"]
+    return sent.keys.reduce(0) { $0 + Int(sent[$1]["packets"].number ?? 0) }
   }
 
   fileprivate func dropped(_ slice: String, _ reason: String) throws -> Int {
