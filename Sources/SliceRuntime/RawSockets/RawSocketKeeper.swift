@@ -73,7 +73,8 @@ final class RawSocketKeeper: Sendable {
       SliceRawSockets(
         name, slice: process,
         listener: try process.descriptor(Int32(Self.listenerNumber), label: "listener of a filter"),
-        state: try Self.state(of: process), layout: layout, cgroup: cgroup, launcher: launcher, receiver: self.layout.xdpReceiver, grants: grants,
+        state: try Self.state(of: process), layout: layout, cgroup: cgroup, launcher: launcher,
+        receiver: self.layout.xdpReceiver, grants: grants,
         ringBytes: ringBytes))
   }
 

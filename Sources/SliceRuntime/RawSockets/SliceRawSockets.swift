@@ -72,7 +72,8 @@ final class SliceRawSockets: Sendable {
 
   init(
     _ name: SliceName, slice: PidFD, listener: SharedFD, state: SharedFD, layout: SliceLayout,
-    cgroup: SliceCgroup, launcher: BrokerLauncher, receiver: String, grants: RawGrants, ringBytes: UInt64
+    cgroup: SliceCgroup, launcher: BrokerLauncher, receiver: String, grants: RawGrants,
+    ringBytes: UInt64
   ) {
     self.name = name
     self.slice = slice
