@@ -5,14 +5,7 @@ import Glibc
 enum File {
   static func bytes(_ path: String) throws(SystemError) -> [UInt8] {
     let file = OwnedFD(adopting: try checked("open", path) { open(path, O_RDONLY | O_CLOEXEC) })
-    let number = file.rawValue
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = try retryingInterrupts("read", path) { read(number, &part, part.count) }
-      if count == 0 { return bytes }
-      bytes += part[..<count]
-    }
+    return try HostPath.content(of: file.rawValue, path: path)
   }
 
   static var hostName: String {
@@ -20,24 +13,10 @@ enum File {
     return String(decoding: line ?? [], as: UTF8.self)
   }
 
-  static func link(_ path: String) -> String? {
-    var text = [UInt8](repeating: 0, count: 256)
-    let count = readlink(path, &text, text.count)
-    return count > 0 ? String(decoding: text[..<count], as: UTF8.self) : nil
-  }
+  static func link(_ path: String) -> String? { HostPath.link(path) }
 
-  static func list(_ path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names
-  }
+  /// What cannot be listed is empty.
+  static func list(_ path: String) -> [String] { (try? HostPath.names(in: path)) ?? [] }
 
   static func text(_ path: String) -> String {
     (try? bytes(path)).map { String(decoding: $0, as: UTF8.self) } ?? ""

@@ -7,9 +7,7 @@ public enum HostFiles {
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return "" }
     defer { close(file) }
-    var bytes: [UInt8] = []
-    var part = [UInt8](repeating: 0, count: 1 << 16)
-    while case let count = read(file, &part, part.count), count > 0 { bytes += part[..<count] }
+    let bytes = (try? HostPath.content(of: file, path: path)) ?? []
     return String(decoding: bytes, as: UTF8.self)
   }
 
@@ -28,16 +26,7 @@ public enum HostFiles {
 
   /// Names in a directory, sorted, without `.` and `..`.
   public static func list(_ path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names.sorted()
+    (try? HostPath.names(in: path)) ?? []
   }
 
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
@@ -57,10 +46,7 @@ public enum HostFiles {
 
   /// What a symbolic link says; empty where there is none.
   public static func link(_ path: String) -> String {
-    var buffer = [CChar](repeating: 0, count: 4097)
-    let count = readlink(path, &buffer, 4096)
-    return count < 0
-      ? "" : String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+    HostPath.link(path) ?? ""
   }
 }
 

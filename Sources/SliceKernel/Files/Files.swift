@@ -21,18 +21,7 @@ public enum Files {
   public static func read(
     _ descriptor: Int32, path: String, limit: Int = 1 << 20
   ) throws(SystemError) -> [UInt8] {
-    var content: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 16384)
-    while true {
-      let count = try retryingInterrupts("read", path) {
-        Glibc.read(descriptor, &buffer, buffer.count)
-      }
-      if count == 0 { return content }
-      content += buffer[..<count]
-      if content.count > limit {
-        throw SystemError(code: EFBIG, operation: "read", subject: path)
-      }
-    }
+    try HostPath.content(of: descriptor, path: path, limit: limit)
   }
 
   /// The content as text, without the newline at its end.
@@ -112,32 +101,7 @@ public enum Files {
 
   /// The names in a directory, without `.` and `..`, sorted.
   public static func list(_ path: String) throws(SystemError) -> [String] {
-    guard let stream = opendir(path) else {
-      throw SystemError(code: errno, operation: "opendir", subject: path)
-    }
-    return names(in: stream).sorted()
-  }
-
-  /// Where a symbolic link leads, or what a magic link of proc says (proc(5)); nil for what is neither, or
-  /// longer than PATH_MAX.
-  public static func linkText(_ path: String) -> String? {
-    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-    let count = readlink(path, &buffer, Int(PATH_MAX))
-    guard count > 0 else { return nil }
-    return String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
-  }
-
-  /// The names that an open directory still has to give, without `.` and `..`; closes it.
-  static func names(in stream: OpaquePointer) -> [String] {
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    return names
+    try HostPath.names(in: path)
   }
 
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -31,7 +31,7 @@ enum HostTree {
 
   /// The directories of the host that are attached to the tree.
   static func hostDirectories() -> [String] {
-    programDirectories.filter { Files.linkText("/" + $0) == nil && isDirectory("/" + $0) }
+    programDirectories.filter { HostPath.link("/" + $0) == nil && isDirectory("/" + $0) }
   }
 
   static func content() throws(SliceError) -> TreeContent {
@@ -40,7 +40,7 @@ enum HostTree {
     let shell = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/bin/sh"
     EtcFiles.addSkeleton(to: &tree, shell: shell)
     for name in programDirectories {
-      if let text = Files.linkText("/" + name) {
+      if let text = HostPath.link("/" + name) {
         tree.add(name, .link(text))
       } else if isDirectory("/" + name) {
         tree.add(name, .directory(mode: 0o755))
@@ -52,7 +52,7 @@ enum HostTree {
     for name in publicFiles { try copyFile("etc/" + name, to: &tree) }
     for name in publicDirectories { try copyDirectory("etc/" + name, to: &tree) }
     for name in ["etc/localtime", "etc/os-release"] {
-      if let text = Files.linkText("/" + name) { tree.add(name, .link(text)) }
+      if let text = HostPath.link("/" + name) { tree.add(name, .link(text)) }
     }
     return tree
   }
@@ -68,7 +68,7 @@ enum HostTree {
   }
 
   private static func copyFile(_ path: String, to tree: inout TreeContent) throws(SliceError) {
-    if let text = Files.linkText("/" + path) {
+    if let text = HostPath.link("/" + path) {
       tree.add(path, .link(text))
       return
     }

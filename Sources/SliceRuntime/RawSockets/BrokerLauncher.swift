@@ -129,7 +129,7 @@ struct BrokerLauncher: Sendable {
     // Of one that has just ended there is nothing to take over.
     return ((try? Files.list(files)) ?? []).compactMap { name in
       guard let number = Int32(name), number > BrokerPlan.listenerNumber,
-        Files.linkText(files + "/" + name) == "anon_inode:seccomp notify"
+        HostPath.link(files + "/" + name) == "anon_inode:seccomp notify"
       else { return nil }
       return try? broker.process.descriptor(number, label: "listener of a filter")
     }

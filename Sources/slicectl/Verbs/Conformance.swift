@@ -114,10 +114,10 @@ struct Conformance: Verb {
   }
 
   private func ownPath() throws(SliceError) -> String {
-    var bytes = [UInt8](repeating: 0, count: 4096)
-    let count = readlink("/proc/self/exe", &bytes, bytes.count)
-    guard count > 0 else { throw SliceError(.failed, "readlink(/proc/self/exe): errno \(errno)") }
-    return String(decoding: bytes[..<count], as: UTF8.self)
+    guard let path = HostPath.link("/proc/self/exe") else {
+      throw SliceError(.failed, "readlink(/proc/self/exe): errno \(errno)")
+    }
+    return path
   }
 
   /// Beside slicectl, as it is built; or where it is installed.
