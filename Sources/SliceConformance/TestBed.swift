@@ -261,6 +261,10 @@ final class TestBed {
     slices.removeAll(where: several.contains)
   }
 
+  /// The same for one that is only not needed any more. Should it fail, the bed's end tries again, and says
+  /// what stays.
+  func release(_ slice: String) { try? destroy(slice) }
+
   /// A program of the host that runs until the end of the suite, or until it is ended. It has said that it is ready.
   @discardableResult
   func start(_ arguments: [String]) throws -> RunningProgram {

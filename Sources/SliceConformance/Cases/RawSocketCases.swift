@@ -42,7 +42,7 @@ enum RawSocketCases {
 
   private static func withdrawn(_ bed: TestBed) throws -> Verdict {
     let slice = try bed.grantedSlice()
-    defer { try? bed.destroy(slice) }
+    defer { bed.release(slice) }
     let (own, other) = (try bed.addresses(of: slice), try bed.addresses(of: bed.neighbour.get()))
     let holder = try bed.startSlicectl([
       "exec", slice, "--", "/probe", "hold", own.ipv4, other.ipv4,

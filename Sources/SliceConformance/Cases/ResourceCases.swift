@@ -118,7 +118,7 @@ enum ResourceCases {
       )
     }
     let greedy = try bed.slice(service: ["exhaust"])
-    defer { try? bed.destroy(greedy) }
+    defer { bed.release(greedy) }
     try bed.waitForService(greedy)
     func look(_ slice: String) throws -> ProbeAnswer? {
       ProbeAnswer.all(in: try bed.probe(in: slice, ["run", "resource.accounts"]).output)

@@ -36,8 +36,8 @@ enum ShareCases {
       processors = Double(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     }
     defer {
-      try? bed.destroy(mine)
-      try? bed.destroy(theirs)
+      bed.release(mine)
+      bed.release(theirs)
     }
     var share = 0.0
     // What else a machine does comes in between; once undisturbed is enough.
@@ -94,8 +94,8 @@ enum ShareCases {
     guard let uplink = File.uplink() else { throw TestBed.Unenforceable(reason: "no uplink") }
     let (mine, theirs) = (try bed.slice(), try bed.slice())
     defer {
-      try? bed.destroy(mine)
-      try? bed.destroy(theirs)
+      bed.release(mine)
+      bed.release(theirs)
     }
     var share = 0.0
     for _ in 0..<3 {

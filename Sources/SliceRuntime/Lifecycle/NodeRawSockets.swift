@@ -41,6 +41,7 @@ extension Node {
             try raw.change(to: grants, ringBytes: bytes)
           } : try raw.change(to: grants, ringBytes: bytes)
       } catch {
+        // That the change has failed is the error to tell.
         _ = try? changeTunnels(before.tunnels, insteadOf: grants.tunnels, of: slice)
         throw error
       }
@@ -84,7 +85,8 @@ extension Node {
       return outcome.closed == 0
         ? [] : ["raw sockets that were taken out of use: \(outcome.closed)"]
     }
-    // Somewhere there is a socket that could go on receiving what it may not: it ends with who has it.
+    // Somewhere there is a socket that could go on receiving what it may not: it ends with who has it. Either is
+    // enough, and may come too late for a slice that has just ended.
     try? cgroup.slice(slice.name).limits.kill()
     try? slice.process?.signal(SIGKILL)
     let reason = "a raw socket without a grant could not be found in any process"
@@ -107,6 +109,7 @@ extension Node {
     let group = cgroup.slice(slice.name)
     let isPaused = slice.record.run?.paused == true
     let frozen = group.occupied
+    // Fails where the slice has ended meanwhile.
     defer { for each in frozen { try? each.setFrozen(false) } }
     try reporting("cgroup.freeze") { () throws(SystemError) in
       for each in frozen { try each.setFrozen(true) }
@@ -128,6 +131,7 @@ extension Node {
         report(
           slice, "raw-refused", by: nil,
           ["call": "\(refusal)", "pid": "\(refusal.pid)", "count": "\(count)"])
+      // It throws where the slice doesn't end in time, which its watcher sees.
       case .unsettled(let outcome): _ = try? notes(on: outcome, slice)
       case .brokerLost(let reason):
         report(slice, "raw-broker-lost", by: nil, reason.map { ["reason": $0] } ?? [:])

@@ -175,6 +175,7 @@ final class SliceRawSockets: Sendable {
   /// After a command that failed: its answer may still come, and must not be taken for another's.
   private func reconnect(_ it: inout State) {
     it.isSettled = false
+    // Where that fails the next try, or the next broker, has a connection of its own.
     guard let broker = it.broker, !broker.process.hasEnded(),
       let control = try? RawControl(path: layout.broker)
     else { return }
@@ -199,7 +200,7 @@ final class SliceRawSockets: Sendable {
           return outcome
         }
         // One that does not answer hangs in something, which may be the slice's doing: the next has
-        // nothing of it.
+        // nothing of it, and what it says is what counts.
         stop(&it)
         let broker = try launch()
         it.broker = broker
