@@ -46,8 +46,9 @@ import Testing
       streams.signal(SIGINT)
       #expect(streams.wait(seconds: 10).status == 0)
 
+      // By the other slice's name.
       let icmp = try traffic(
-        node, "a", "--to", address, "--protocol", "icmp", "--rate", "50pps", "--duration", "1s")
+        node, "a", "--to", "b", "--protocol", "icmp", "--rate", "50pps", "--duration", "1s")
       #expect(icmp["lossRatio"].number == 0, "\(icmp)")
       #expect(icmp["roundTripSeconds"]["p99"].number ?? 0 > 0, "\(icmp)")
     }
@@ -84,7 +85,8 @@ import Testing
     try withNode { node in
       try node.create("a")
       for arguments in [
-        [], ["--to", "x"], ["--to", "192.0.2.1", "--listen"], ["--to", "192.0.2.1:99999"],
+        [], ["--to", "example.org"], ["--to", "192.0.2.1", "--listen"],
+        ["--to", "192.0.2.1:99999"],
         ["--to", "192.0.2.1", "--rate", "fast"], ["--to", "192.0.2.1", "--size", "8"],
         ["--to", "192.0.2.1", "--protocol", "tcp", "--rate", "10pps"],
         ["--listen", "--protocol", "icmp"], ["--to", "192.0.2.1", "--duration", "0s"],
@@ -93,6 +95,7 @@ import Testing
         #expect(result.status == 2, "\(arguments): \(result)")
       }
       #expect(try node.slicectl("traffic", "none", "--listen").status == 3)
+      #expect(try node.slicectl("traffic", "a", "--to", "none").status == 3)
       // A destination that the slice may not reach is no way round.
       let result = try node.slicectl([
         "traffic", "a", "--to", "172.31.128.1:22", "--protocol", "tcp", "--duration", "1s",

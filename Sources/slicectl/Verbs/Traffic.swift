@@ -13,7 +13,7 @@ struct Traffic: Verb {
       TCP goes to any port that reads; ICMP to whoever answers pings.
 
         slicectl traffic db --listen
-        slicectl traffic web --to 172.31.128.3 --rate 10M --duration 5s
+        slicectl traffic web --to db --rate 10M --duration 5s
         slicectl traffic web --to 192.0.2.1 --protocol icmp --rate 10pps
       """)
 
@@ -26,7 +26,8 @@ struct Traffic: Verb {
 
   @Option(
     help: ArgumentHelp(
-      "Where it goes: ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT.", valueName: "address"))
+      "Where it goes: ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT, or the name of another slice.",
+      valueName: "address"), completion: Completions.slices)
   var to: String?
 
   @Flag(help: "Receive, answer and report instead.")
@@ -133,15 +134,25 @@ struct Traffic: Verb {
       let halves = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
       return (halves[0], halves[1])
     }
+    if SliceName.isValid(text) { return (try ipv4Address(ofSlice: text), port) }
     guard let (address, port) = parts(),
       IPv4Address(address) != nil || IPv6Address(address) != nil,
       port.map({ UInt16($0) != nil }) ?? true
     else {
       throw SliceError(
         .usage, "'\(text.escapedForTerminal)' is not an address",
-        hint: "such as 192.0.2.1, 192.0.2.1:7777 or [2001:db8::1]:7777; names are not looked up")
+        hint:
+          "such as 192.0.2.1, 192.0.2.1:7777, [2001:db8::1]:7777 or a slice's name; other names are not looked up"
+      )
     }
     return (address, port.flatMap { UInt16($0) } ?? self.port)
+  }
+
+  private func ipv4Address(ofSlice text: String) throws(SliceError) -> String {
+    guard let address = try supervisor.inspect(SliceName(text))["network"]["ipv4"].string else {
+      throw SliceError(.usage, "slice '\(text)' has no address", hint: "it has net.mode=none")
+    }
+    return address
   }
 
   /// Bits and packets a second, of which one is 0; both: as fast as it goes.
