@@ -50,7 +50,7 @@ $(FUZZ_OUT)/broker: Tests/Fuzz/broker.c $(wildcard CShims/broker/*.[ch] CShims/p
 
 $(FUZZ_OUT)/requests: Tests/Fuzz/requests.c $(wildcard CShims/broker/*.[ch] CShims/protocol/*.h) | deps $(FUZZ_OUT)
 	$(FUZZ_CLANG) $(FUZZ_FLAGS) Tests/Fuzz/requests.c \
-	  $(addprefix CShims/broker/,serve.c control.c grants.c filter.c target.c) \
+	  $(addprefix CShims/broker/,serve.c control.c grants.c filter.c target.c xdp.c) \
 	  -Wl,--wrap=ioctl,--wrap=process_vm_readv -o $@
 
 # Programs for the kernel, compiled for this process: what they call is in kernel.c. Packets are read where they lie.

@@ -103,17 +103,6 @@ long bpf_map_update_elem(void *map, const void *key, const void *value, __u64 fl
     return 0;
 }
 
-// Of hash tables. The callback's own type is the program's.
-__attribute__((no_sanitize("function"))) long bpf_for_each_map_elem(void *map, void *callback, void *context, __u64 flags)
-{
-    (void)flags;
-    const struct table *table = table_of(map);
-    for (size_t i = 0; i < table->used; i++)
-        if (((long (*)(void *, const void *, void *, void *))callback)(map, table->keys + i * table->key, table->values + i * table->value, context))
-            break;
-    return (long)table->used;
-}
-
 // ---- the packet
 
 static uint8_t *packet; // MOST_PACKET bytes below 4 GiB, at the end of a mapping: what is read behind it ends the run
@@ -171,6 +160,17 @@ long bpf_skb_store_bytes(struct __sk_buff *skb, __u32 offset, const void *from, 
     if (to)
         memcpy(to, from, size);
     return to ? 0 : -EFAULT;
+}
+
+long bpf_skb_change_head(struct __sk_buff *skb, __u32 size, __u64 flags)
+{
+    if (flags || packet_size + size > MOST_PACKET)
+        return -EINVAL;
+    skb->data -= size;
+    skb->len += size;
+    packet_size += size;
+    memset((uint8_t *)(uintptr_t)skb->data, 0, size);
+    return 0;
 }
 
 // ---- the rest

@@ -22,6 +22,7 @@ extern char slices[], drops[], networks[], services[], allowed_networks[], allow
     ports[], echoes[], namespaces[], fragments[], host_echoes[], verdicts[], audit_even[], audit_odd[], senders[];
 extern char state[], members[], peers[], dropped[];
 extern struct terms terms;
+extern struct speakers speakers;
 extern struct control control;
 
 enum { PLAIN = 2, GRANTED, SHARED, OTHER_SHARED, MEMBER, GRANTED_MEMBER, UPLINK = 9, PASSES = 0, COPIED = 4 /* TC_ACT_STOLEN */, REDIRECTED = 7 };
@@ -109,6 +110,8 @@ static void set_world(void)
     // 10.64.0.0/16, of which this node has 10.64.0.0/24 and a peer 10.64.1.0/24.
     terms = (struct terms){.subnet = 0x0000400a, .subnet_mask = 0x0000ffff, .part = 0x0000400a, .part_mask = 0x00ffffff,
                            .gateway = 0x0100400a, .network = 7, .has_headers = 1};
+    // One that has gone, and one that was granted something else.
+    speakers = (struct speakers){.links = {GRANTED_MEMBER, 8, 0, MEMBER}};
     for (uint32_t link = MEMBER; link <= GRANTED_MEMBER; link++) {
         const struct party *party = &overlay_members[link - MEMBER];
         struct member one = {.protocols = {0, party->ospf ? 1ull << (89 - 64) : 0}};
@@ -183,7 +186,8 @@ static const struct party *member_at(unsigned link)
     return link == MEMBER || link == GRANTED_MEMBER ? &overlay_members[link - MEMBER] : NULL;
 }
 
-static const char *judge_from_member(unsigned link, int verdict, const uint8_t *frame, size_t size, bool tagged)
+// `sent`: the frame as it came; `frame`: as it goes on, with other addresses of its own.
+static const char *judge_from_member(unsigned link, int verdict, const uint8_t *sent, const uint8_t *frame, size_t size, bool tagged)
 {
     const struct party *party = member_at(link);
     if (!party)
@@ -193,7 +197,7 @@ static const char *judge_from_member(unsigned link, int verdict, const uint8_t *
         return verdict == REDIRECTED && world.redirected == link && memcmp(frame, party->mac, 6) == 0 ? NULL : "ARP for others";
     if (world.copied & ~(1u << GRANTED_MEMBER) || world.copied >> link & 1)
         return "a copy for somebody without a grant, or for the sender";
-    return judge_member(party, frame, size, tagged);
+    return judge_member(party, sent, size, tagged);
 }
 
 static const char *judge_to_member(unsigned link, const uint8_t *frame, bool tagged)
@@ -272,7 +276,7 @@ static void run(const struct step *step, const uint8_t *bytes, size_t size)
         break;
     case 5:
         verdict = from_member(&skb);
-        if (passes(verdict) && (what = judge_from_member(link, verdict, frame, size, tagged)))
+        if (passes(verdict) && (what = judge_from_member(link, verdict, bytes, frame, size, tagged)))
             wrong("from_member", link, what);
         break;
     case 6:
