@@ -98,7 +98,7 @@ $(LIB)/libsliceraw.a: $(SLICERAW_SOURCES) $(wildcard CShims/sliceraw/*.h CShims/
   CShims/protocol/slice_request.h | deps
 	@mkdir -p $(LIB)/sliceraw
 	@cd $(LIB)/sliceraw && rm -f *.o && gcc -std=gnu11 -O2 -fPIC -Wall -Wextra -Werror -Wshadow -c \
-	  -I$(CURDIR)/CShims/sliceraw/include $(addprefix $(CURDIR)/,$(SLICERAW_SOURCES))
+	  -I../../../CShims/sliceraw/include $(addprefix ../../../,$(SLICERAW_SOURCES))
 	@rm -f $@
 	ar rcs $@ $(LIB)/sliceraw/*.o
 
