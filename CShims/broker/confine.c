@@ -32,7 +32,7 @@ static const uint32_t calls[] = {
     // the supervisor, the slice's processes
     SYS_accept4, SYS_recvmsg, SYS_sendmsg, SYS_sendto,
     // itself
-    SYS_clock_gettime, SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit_group,
+    SYS_clock_gettime, SYS_setitimer, SYS_rt_sigreturn, SYS_restart_syscall, SYS_exit_group,
 };
 enum { CALLS = sizeof calls / sizeof calls[0] };
 

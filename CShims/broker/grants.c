@@ -120,16 +120,19 @@ bool grants_keep(const struct slice_raw_grants *grants, const struct slice_raw_g
         return has_protocol(protocols_of(grants, domain), protocol);
     case CLASS_UDP:
         return has_protocol(protocols_of(grants, domain), IPPROTO_UDP) ||
-               covers_all(grants->udp, grants->udp_count, earlier->udp, earlier->udp_count);
+               (grants->udp_count > 0 &&
+                covers_all(grants->udp, grants->udp_count, earlier->udp, earlier->udp_count));
     case CLASS_TCP:
         return has_protocol(protocols_of(grants, domain), IPPROTO_TCP) ||
-               covers_all(grants->tcp, grants->tcp_count, earlier->tcp, earlier->tcp_count);
+               (grants->tcp_count > 0 &&
+                covers_all(grants->tcp, grants->tcp_count, earlier->tcp, earlier->tcp_count));
     case CLASS_SEND:
         return sends_anything(grants, domain);
     case CLASS_SNIFF:
         return (grants->flags & SLICE_RAW_SNIFF) != 0;
     case CLASS_ETHERTYPES:
-        return (grants->flags & SLICE_RAW_SNIFF) != 0 || keeps_ethertypes(grants, earlier);
+        return (grants->flags & SLICE_RAW_SNIFF) != 0 ||
+               (grants->ethertype_count > 0 && keeps_ethertypes(grants, earlier));
     case CLASS_NONE:
         break;
     }

@@ -33,12 +33,14 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -112,6 +114,23 @@ static int never_wait(int file)
     return flags < 0 ? -1 : fcntl(file, F_SETFL, flags | O_NONBLOCK);
 }
 
+static void interrupt(int signal) { (void)signal; }
+
+// Closing what a program of the slice has passed may wait for as long as the program says (SO_LINGER,
+// socket(7)). With this each wait of the broker's ends within a second (signal(7), EINTR).
+static int prepare_alarm(void)
+{
+    const struct sigaction action = {.sa_handler = interrupt};
+    return sigaction(SIGALRM, &action, NULL);
+}
+
+static void bound_waits(bool bounded)
+{
+    const struct timeval second = {.tv_sec = bounded};
+    const struct itimerval timer = {.it_interval = second, .it_value = second};
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 static int prepare(const struct options *options, struct broker *broker)
 {
     *broker = (struct broker){.control = options->control,
@@ -120,9 +139,10 @@ static int prepare(const struct options *options, struct broker *broker)
                               .xdp_sockets = -1,
                               .link = (int)if_nametoindex("eth0"),
                               .process_files = options->processes};
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || serve_prepare() < 0 ||
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prepare_alarm() < 0 || serve_prepare() < 0 ||
         serve_add(broker, options->listener) < 0 || map_state(options->state, &broker->state) < 0)
         return -1;
+    close(options->state); // mapped; bpf(2) is to reach no map but that of AF_XDP sockets
     broker->rings = rings_watch();
     if (broker->rings < 0)
         return -1;
@@ -160,7 +180,8 @@ static int work(struct broker *broker)
         entries[1] = (struct pollfd){.fd = broker->client, .events = POLLIN};
         const int wait = requests_wait(broker, entries + 2);
         // POLLHUP comes in any case.
-        const short wanted = broker->state->granted != 0 ? POLLIN : 0;
+        const short wanted =
+            broker->state->granted != 0 && broker->state->unsettled == 0 ? POLLIN : 0;
         for (unsigned i = 0; i < broker->listener_count; i++)
             entries[LISTENING + i] = (struct pollfd){.fd = broker->listeners[i], .events = wanted};
         if (poll(entries, LISTENING + broker->listener_count, wait) < 0) {
@@ -168,6 +189,7 @@ static int work(struct broker *broker)
                 continue;
             return 1;
         }
+        bound_waits(true);
         if (!serve_all(broker, entries + LISTENING))
             return 0;
         requests_serve(broker, entries + 2);
@@ -175,6 +197,7 @@ static int work(struct broker *broker)
             control_read(broker);
         if (entries[0].revents != 0)
             control_accept(broker);
+        bound_waits(false);
     }
 }
 

@@ -22,7 +22,8 @@
 // Until a client has read its answer, what is in it is in flight, and the kernel counts that for the user who
 // sent it: for the brokers of all slices together, against the bound for open files of the one that sends
 // next (too_many_unix_fds()). So a slice may have no more than a little of it. A client that is given up with
-// something unread would be out of sight with that; so it isn't, but asked nothing any more.
+// something unread would be out of sight with that: it isn't, whatever it says or however it hangs up, before
+// it has read or really gone, which takes what is unread along.
 static bool has_unread(const struct requester *who)
 {
     int bytes = 0;
@@ -46,7 +47,7 @@ int requests_wait(const struct broker *broker, struct pollfd *entries)
     for (unsigned i = 0; i < SLICE_REQUEST_CLIENTS; i++) {
         const bool known = i < broker->requester_count;
         const bool asked = known && serving && !unread[i] && waiting < SLICE_REQUEST_UNREAD;
-        entries[1 + i] = (struct pollfd){.fd = known ? broker->requesters[i].socket : -1,
+        entries[1 + i] = (struct pollfd){.fd = known && !unread[i] ? broker->requesters[i].socket : -1,
                                          .events = asked ? POLLIN : 0};
     }
     return waiting > 0 ? LOOK_AGAIN_MS : -1;

@@ -227,6 +227,14 @@ static int set_option(const struct broker *broker, const struct option_call *cal
     if (call->level == SOL_PACKET &&
         (call->option == PACKET_RX_RING || call->option == PACKET_TX_RING))
         return set_ring(broker, call);
+    // Programs that sniff ask for it and want to hear that it is done. It would change nothing: all frames of
+    // the slice's links are its own. But the kernel keeps a list without a bound, charged to nobody, and walks
+    // it under the lock of all network configuration (packet_mc_add()).
+    if (call->level == SOL_PACKET &&
+        (call->option == PACKET_ADD_MEMBERSHIP || call->option == PACKET_DROP_MEMBERSHIP)) {
+        errno = ENOPROTOOPT; // as the kernel says of sockets that have none
+        return call->kind.domain == AF_PACKET ? 0 : -1;
+    }
     errno = EPERM; // the slice's filter asks for nothing else
     return -1;
 }

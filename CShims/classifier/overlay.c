@@ -162,15 +162,21 @@ int ccl_overlay_admit(
     memcpy(entry.mac, member->mac, sizeof entry.mac);
     memcpy(entry.host_mac, member->host_mac, sizeof entry.host_mac);
     memcpy(entry.protocols, member->protocols, sizeof entry.protocols);
+    struct member before;
+    const bool known = bpf_map_lookup_elem(overlay->members, &link, &before) == 0;
     int result = ccl_overlay_count(overlay, link, error);
     if (result < 0) return result;
-    if (set_speaker(overlay, link, speaks(&entry)) < 0)
-        return ccl_fail(error, E2BIG, "admit a link", "too many members with granted protocols");
-    if (ccl_update_entry(overlay->members, &link, &entry, BPF_ANY) == 0) return 0;
-    int number = errno;
-    set_speaker(overlay, link, false);
-    bpf_map_delete_elem(overlay->dropped, &link);
-    return ccl_fail(error, number, "admit a link", "map members");
+    const char *what = "map members";
+    int number = E2BIG;
+    if (set_speaker(overlay, link, speaks(&entry)) < 0) {
+        what = "too many members with granted protocols";
+    } else {
+        if (ccl_update_entry(overlay->members, &link, &entry, BPF_ANY) == 0) return 0;
+        number = errno;
+        set_speaker(overlay, link, known && speaks(&before));
+    }
+    if (!known) bpf_map_delete_elem(overlay->dropped, &link);
+    return ccl_fail(error, number, "admit a link", what);
 }
 
 int ccl_overlay_dismiss(

@@ -256,6 +256,9 @@ static long set_identity(uint64_t id) {
         result = raw(SYS_setresgid, id, id, id);
     if (result >= 0)
         result = raw(SYS_setresuid, id, id, id);
+    // The kernel makes it what fs.suid_dumpable says when ids change (proc(5)); see child_main().
+    if (result >= 0)
+        result = raw(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     return result;
 }
 

@@ -18,6 +18,9 @@
 #include <unistd.h>
 
 #define WORKER_STACK_SIZE (64 * 1024)
+// Packets that wait for who is attached, of each queue. The kernel keeps 500 unless told, of up to 64 KiB, and
+// charges them to nobody (tun_net_xmit()).
+#define QUEUE_LENGTH 64
 
 struct work {
     int netns;
@@ -110,7 +113,9 @@ static int configure(
         cnl_put(&batch, message, IFA_ADDRESS, tun->address, size);
     }
     const struct ifinfomsg up = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
-    cnl_batch_add(&batch, "bring link up", RTM_NEWLINK, NLM_F_ACK, &up, sizeof up);
+    struct nl_msg *message =
+        cnl_batch_add(&batch, "bring link up", RTM_NEWLINK, NLM_F_ACK, &up, sizeof up);
+    cnl_put_u32(&batch, message, IFLA_TXQLEN, QUEUE_LENGTH);
     return cnl_batch_run(namespace->rtnetlink, &batch, tun->name, NULL, NULL, error);
 }
 

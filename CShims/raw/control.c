@@ -68,6 +68,7 @@ int craw_command(
         const ssize_t length = receive(control, &told);
         if (is_event(&told, length)) {
             event(context, &told.event);
+            if (now_ms() >= deadline) return -ETIMEDOUT; // a broker that tells without end
         } else if (length == sizeof told.answer && told.answer.kind == SLICE_RAW_ANSWER) {
             *answer = told.answer;
             return 0;
@@ -86,12 +87,14 @@ int craw_command(
 
 int craw_receive(
     int control, void (*event)(void *context, const struct slice_raw_event *event), void *context) {
-    for (;;) {
+    // More is received the next time.
+    for (int each = 0; each < 4 * SLICE_RAW_EVENTS; each++) {
         union told told;
         const ssize_t length = receive(control, &told);
         if (is_event(&told, length)) event(context, &told.event);
         else if (length < 0) return length == -EAGAIN ? 0 : (int)length;
     }
+    return 0;
 }
 
 // ---- grants ------------------------------------------------------------------------------------

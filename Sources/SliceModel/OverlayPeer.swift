@@ -30,7 +30,12 @@ public struct OverlayPeer: Sendable, Hashable {
         .failed, "part \(part) overlaps \(terms.part), which this node gives to its own slices",
         hint: "each node needs a part of its own: see --part of 'slicectl overlay create'")
     }
-    for other in others where other.host != host || other.key != key {
+    if let key, let other = others.first(where: { $0.key == key }) {
+      throw SliceError(
+        .failed, "peer \(other.host) has this key: a node has one of its own",
+        hint: "on each node 'slicectl overlay inspect \(terms.name)' shows its key")
+    }
+    for other in others {
       guard !part.overlaps(other.part) else {
         throw SliceError(.failed, "part \(part) overlaps \(other.part) of peer \(other.host)")
       }

@@ -50,6 +50,11 @@ public struct RawControl: Sendable {
     /// Whether there may be others that the grants don't allow, and that nobody found: then the slice's
     /// processes have to be ended. None of them sends by `eth0`.
     public var isUnsettled: Bool
+
+    public init(closed: Int, isUnsettled: Bool) {
+      self.closed = closed
+      self.isUnsettled = isUnsettled
+    }
   }
 
   /// - Parameter path: of the broker's control socket.

@@ -31,9 +31,12 @@ extension SeccompProfile {
       UInt64(26) /* SO_ATTACH_FILTER */, 27 /* SO_DETACH_FILTER */, 44, /* SO_LOCK_FILTER */
     ]
     let rings = [UInt64(5) /* PACKET_RX_RING */, 13 /* PACKET_TX_RING */]
+    let memberships = [
+      UInt64(1) /* PACKET_ADD_MEMBERSHIP */, 2, /* PACKET_DROP_MEMBERSHIP */
+    ]
     return sockets + filters.map { option(1 /* SOL_SOCKET */, $0, .ask) }
       + [option(1, 50 /* SO_ATTACH_BPF */, .fail(EPERM))]
-      + rings.map { option(packetLevel, $0, .ask) }
+      + (rings + memberships).map { option(packetLevel, $0, .ask) }
       + refused.map { option(packetLevel, $0, .fail(EPERM)) }
   }()
 

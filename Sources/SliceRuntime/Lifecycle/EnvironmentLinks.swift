@@ -98,7 +98,12 @@ extension SliceEnvironment {
     let present = if_nametoindex(link)
     if present != 0 {
       try classifier.allow(record.spec.settings.networkAllowances(), to: link, index: present)
-      try renewJudge(record, process: process)
+      do throws(SliceError) {
+        try renewJudge(record, process: process)
+      } catch {
+        // Its link may outlive a slice for a moment.
+        guard process.hasEnded() else { throw error }
+      }
       try grantRawSockets(record, on: link, index: present)
     }
     guard let index = try network.attach(classifier, to: link) else { return }

@@ -41,9 +41,14 @@ extension Node {
             try raw.change(to: grants, ringBytes: bytes)
           } : try raw.change(to: grants, ringBytes: bytes)
       } catch {
-        // That the change has failed is the error to tell.
-        _ = try? changeTunnels(before.tunnels, insteadOf: grants.tunnels, of: slice)
-        throw error
+        if grants.takesFrom(before) {
+          // What is taken away does not stay because the slice keeps its broker from starting or answering.
+          outcome = RawControl.Outcome(closed: 0, isUnsettled: true)
+        } else {
+          // That the change has failed is the error to tell.
+          _ = try? changeTunnels(before.tunnels, insteadOf: grants.tunnels, of: slice)
+          throw error
+        }
       }
     } catch {
       try hold(before)

@@ -16,11 +16,14 @@ extension Node {
     output: SharedFD, stop: SharedFD
   ) throws(SliceError) -> PidFD {
     let process = try slice.requireRunning()
+    let bytes = SliceEnvironment.ringBytes(slice.settings)
+    // A quarter is for what the kernel takes for an AF_XDP socket (xdp_reserve() of the broker).
+    let most = try slice.settings.rawGrants()?.hasXDP == true ? bytes - bytes / 4 : bytes
     // One after another, so that two don't take the same room.
     let capture = try captures.withLock { (_) throws(SliceError) in
       try PacketCapture(
         in: try NetworkNamespace(of: process), link: link, filter: filter,
-        ringBytes: SliceEnvironment.ringBytes(slice.settings))
+        ringBytes: most)
     }
     return try environment.run(
       .capture,

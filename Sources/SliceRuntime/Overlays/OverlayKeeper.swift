@@ -1,4 +1,5 @@
 import Descriptor
+import Glibc
 import SliceKernel
 import SliceModel
 import Synchronization
@@ -256,13 +257,18 @@ final class OverlayKeeper: Sendable {
   static func member(
     _ slice: SliceRecord, at address: IPv4Address
   ) throws(SliceError) -> OverlayMember {
-    member(slice, at: address, try slice.spec.settings.rawGrants())
+    // One that runs without raw sockets has what was granted since from its next start on.
+    let hasRawSockets = slice.run.map { $0.hasRawSockets == true } ?? true
+    return member(slice, at: address, hasRawSockets ? try slice.spec.settings.rawGrants() : nil)
   }
 
   private static func member(
     _ slice: SliceRecord, at address: IPv4Address, _ grants: RawGrants?
   ) -> OverlayMember {
-    OverlayMember(number: slice.number, address: address, protocols: grants?.ipv4 ?? [])
+    let usual = [IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP].map { UInt8($0) }
+    return OverlayMember(
+      number: slice.number, address: address,
+      protocols: (grants?.ipv4 ?? []).subtracting(usual))
   }
 
   /// Has the links of a slice that has ended pass nothing any more.
@@ -360,6 +366,11 @@ final class OverlayKeeper: Sendable {
       try guardCarriers(of: overlays)
       return held
     }
+  }
+
+  /// The same once more, after somebody may have taken it away.
+  func renewGuard() throws(SliceError) {
+    try overlays.withLock { (overlays) throws(SliceError) in try guardCarriers(of: overlays) }
   }
 
   /// While peers believe the addresses of this node's packets nobody else may send such.

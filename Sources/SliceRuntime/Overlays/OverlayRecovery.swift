@@ -68,6 +68,11 @@ extension OverlayKeeper {
     problems += attempt { () throws(SliceError) in try network.carry(host, for: peers) }
     for peer in peers { problems += attempt { () throws(SliceError) in try network.set(peer) } }
     guard !peers.isEmpty else { return problems }
+    if record.isCarriedInTheOpen {
+      // Where others can send in this node's name nothing is carried.
+      let unguarded = attempt { () throws(SliceError) in try OverlayNetwork.guardCarriers(true) }
+      guard unguarded.isEmpty else { return problems + unguarded }
+    }
     return problems + attempt { () throws(SliceError) in try network.open() }
   }
 

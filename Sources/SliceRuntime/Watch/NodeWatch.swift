@@ -126,12 +126,13 @@ extension Node {
     }
   }
 
-  /// Makes the table of translations again after somebody has flushed the host's ruleset.
+  /// Makes the tables of nftables again after somebody has flushed the host's ruleset.
   private func repairTranslation() {
     guard environment.publisher.isTableLost else { return }
     var details = ["table": "inet slices"]
     do throws(SliceError) {
       try environment.installTranslation()
+      try environment.overlays.renewGuard()
     } catch {
       details["reason"] = error.message
     }

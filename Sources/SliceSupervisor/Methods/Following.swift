@@ -51,7 +51,7 @@ extension Request {
     }
     guard !call.isHungUp else { return }
     let reason =
-      isOverdue
+      isOverdue && status == .signaled(SIGKILL)
       ? "it was held in the slice, and killed \(Overtime.patience / 1_000_000_000) s after its time"
       : wantOfMemory(slice, status)
     switch status {

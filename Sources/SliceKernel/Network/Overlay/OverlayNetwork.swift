@@ -3,6 +3,7 @@ import CNetlink
 import Descriptor
 import Glibc
 import SliceModel
+import Synchronization
 
 /// A member's end of things in an overlay. Names and addresses follow from the slice's number and its
 /// address.
@@ -45,6 +46,9 @@ public final class OverlayNetwork: Sendable {
   private let namespace: NetworkNamespace
   private let control: NetworkControl
   private let programs: OverlayGuard
+  /// Indexes of the members' links, by the slices' numbers: their entries in the programs' maps go also
+  /// after the kernel has taken the link away.
+  private let links = Mutex<[Int: UInt32]>([:])
   private static let carrierName = "carrier"
   /// VXLAN's (CShims/classifier/overlay.h).
   private static let carrierMAC: [UInt8] = [0x02, 0x73, 0x6F, 0, 0, 2]
@@ -132,33 +136,50 @@ public final class OverlayNetwork: Sendable {
     do throws(SliceError) {
       try RawJudge.spread(to: terms.name.text, in: slice)
       // Before this nothing passes.
-      try programs.admit(member, link: UInt32(index))
+      try admit(member, link: UInt32(index))
     } catch {
-      try control.deleteLink(member.link)
+      // The first error is the one to tell; a link that stays passes nothing, and goes with the slice.
+      try? detach(number: member.number)
       throw error
+    }
+  }
+
+  private func admit(_ member: OverlayMember, link: UInt32) throws(SliceError) {
+    links.withLock { $0[member.number] = link }
+    try programs.admit(member, link: link)
+  }
+
+  /// Has the programs on a link be this supervisor's.
+  private func attachPrograms(to member: OverlayMember, link: UInt32) throws(SliceError) {
+    var filters = cnl_classifier()
+    filters.from_slice = programs.fromMember
+    filters.to_slice = programs.toMember
+    try control.withContext("\(member.link) of overlay \(terms.name)") {
+      cnl_classifier_attach($0, Int32(link), &filters, $1)
     }
   }
 
   /// Takes the link of a slice away. One that is not there is fine.
   public func detach(number: Int) throws(SliceError) {
-    let name = OverlayMember.link(of: number)
-    let index = try find(name)
-    guard index != 0 else { return }
-    try programs.dismiss(link: index)
-    try control.deleteLink(name)
+    try dismiss(number: number)
+    try control.deleteLink(OverlayMember.link(of: number))
   }
 
   /// Forgets the link of a slice that has ended: nothing of it passes any more, and the kernel takes it
   /// away with the slice's namespace.
   public func dismiss(number: Int) throws(SliceError) {
-    let index = try find(OverlayMember.link(of: number))
-    if index != 0 { try programs.dismiss(link: index) }
+    guard let index = links.withLock({ $0[number] }) else { return }
+    try programs.dismiss(link: index)
+    links.withLock { $0[number] = nil }
   }
 
   /// Holds the link of a member that is attached to what the slice is granted now.
   public func update(_ member: OverlayMember) throws(SliceError) {
     let index = try find(member.link)
-    if index != 0 { try programs.admit(member, link: index) }
+    guard index != 0 else { return }
+    try admit(member, link: index)
+    // Of one that could not be taken over they are an earlier supervisor's.
+    try attachPrograms(to: member, link: index)
   }
 
   /// Takes over the link of a slice that an earlier supervisor attached. False: there is none.
@@ -169,13 +190,8 @@ public final class OverlayNetwork: Sendable {
     guard index != 0 else { return false }
     try RawJudge.spread(to: terms.name.text, in: slice)
     // First, so that the new programs know it from the first packet.
-    try programs.admit(member, link: index)
-    var filters = cnl_classifier()
-    filters.from_slice = programs.fromMember
-    filters.to_slice = programs.toMember
-    try control.withContext("\(member.link) of overlay \(terms.name)") {
-      cnl_classifier_attach($0, Int32(index), &filters, $1)
-    }
+    try admit(member, link: index)
+    try attachPrograms(to: member, link: index)
     return true
   }
 
