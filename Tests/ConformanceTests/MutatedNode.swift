@@ -213,10 +213,12 @@ struct MutatedPrograms {
     END
     rm slice-broker
     musl=/usr/lib/$(uname -m)-linux-musl
-    compile="musl-gcc -std=gnu11 -Os -fPIE -I$checkout/CShims/protocol -I$checkout/CShims/broker \
+    # The checkout's path may have spaces.
+    ln -s "$checkout/CShims" sources
+    compile="musl-gcc -std=gnu11 -Os -fPIE -Isources/protocol -Isources/broker \
       -idirafter /usr/include -idirafter /usr/include/$(uname -m)-linux-gnu"
-    others=$(ls "$checkout"/CShims/broker/*.c | grep -v '/\(source)$')
-    $compile -include "$PWD/mutation.h" -c "$checkout/CShims/broker/\(source)" -o mutated.o
+    others=$(ls sources/broker/*.c | grep -v '/\(source)$')
+    $compile -include mutation.h -c "sources/broker/\(source)" -o mutated.o
     $compile -static -nostartfiles -Wl,-pie,--no-dynamic-linker \
       $musl/rcrt1.o $musl/crti.o mutated.o $others $musl/crtn.o -o slice-broker
     chmod 711 slice-broker
