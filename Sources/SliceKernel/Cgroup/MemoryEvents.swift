@@ -15,4 +15,10 @@ public struct MemoryEvents: Sendable, Hashable {
     outOfMemory = counts["oom"] ?? 0
     kills = counts["oom_kill"] ?? 0
   }
+
+  /// Of the cgroups below alone, with the counts of this cgroup's own. Two files are read one after the
+  /// other, while the kernel counts: `own` may be ahead.
+  public func outOfMemory(beside own: MemoryEvents) -> UInt64 {
+    outOfMemory - min(own.outOfMemory, outOfMemory)
+  }
 }

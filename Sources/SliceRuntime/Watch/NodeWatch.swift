@@ -68,7 +68,7 @@ extension Node {
       let limit: OutOfMemory.Limit =
         own.outOfMemory > seen.own.outOfMemory
         ? .slice
-        : all.outOfMemory - own.outOfMemory > seen.all.outOfMemory - seen.own.outOfMemory
+        : all.outOfMemory(beside: own) > seen.all.outOfMemory(beside: seen.own)
           ? .inside : isNodeShort(now) ? .node : .host
       // Not before: the kernel counts that a limit was met some time before it has killed.
       seen.all = all
@@ -94,7 +94,8 @@ extension Node {
       let count = (try? MemoryEvents(of: cgroup.slices, local: true))?.outOfMemory ?? 0
       if count > seen.count { seen = NodeMemory(count: count, at: now) }
       // Several slices may lose processes to one shortage.
-      return seen.at.map { now - $0 < 2_000_000_000 } ?? false
+      // The clock may have been set back.
+      return seen.at.map { now - min($0, now) < 2_000_000_000 } ?? false
     }
   }
 
