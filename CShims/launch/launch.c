@@ -27,7 +27,6 @@
 #define P_PIDFD 3
 #endif
 
-
 static void kill_and_reap(int pidfd) {
     siginfo_t info;
     syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);

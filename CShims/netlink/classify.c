@@ -109,7 +109,7 @@ int cnl_classifier_try(
 }
 
 static void read_index(const struct nlmsghdr *reply, void *argument) {
-    if (reply->nlmsg_type == RTM_NEWLINK)
+    if (reply->nlmsg_type == RTM_NEWLINK && reply->nlmsg_len >= NLMSG_LENGTH(sizeof(struct ifinfomsg)))
         *(int *)argument = ((const struct ifinfomsg *)NLMSG_DATA(reply))->ifi_index;
 }
 

@@ -20,21 +20,6 @@ struct found {
     size_t count;
 };
 
-static void read_index(const struct nlmsghdr *reply, void *argument) {
-    if (reply->nlmsg_type == RTM_NEWLINK && reply->nlmsg_len >= NLMSG_LENGTH(sizeof(struct ifinfomsg)))
-        *(int *)argument = ((struct ifinfomsg *)NLMSG_DATA(reply))->ifi_index;
-}
-
-static int find_device(
-    const struct cnl_namespace *namespace, int *index, struct cnl_error *error) {
-    const struct ifinfomsg header = {0};
-    struct cnl_batch batch = {0};
-    struct nl_msg *message =
-        cnl_batch_add(&batch, "look up link", RTM_GETLINK, 0, &header, sizeof header);
-    cnl_put_string(&batch, message, IFLA_IFNAME, SLICE_DEVICE);
-    return cnl_batch_run(namespace->rtnetlink, &batch, SLICE_DEVICE, read_index, index, error);
-}
-
 static void read_address(const struct nlmsghdr *reply, void *argument) {
     struct found *found = argument;
     struct nlattr *attributes[IFA_MAX + 1];
@@ -103,7 +88,7 @@ int cnl_namespace_readdress(
     const struct cnl_namespace *namespace, const uint8_t *ipv4, const uint8_t *ipv6,
     struct cnl_error *error) {
     int index = 0;
-    int result = find_device(namespace, &index, error);
+    int result = cnl_slice_device(namespace, SLICE_DEVICE, &index, error);
     if (result < 0) return result;
     struct found found = {.link = (uint32_t)index};
     const struct ifaddrmsg header = {0};

@@ -75,27 +75,10 @@ static int run(struct work *work) {
     return work->result;
 }
 
-static void read_index(const struct nlmsghdr *reply, void *argument) {
-    if (reply->nlmsg_type == RTM_NEWLINK)
-        *(int *)argument = ((const struct ifinfomsg *)NLMSG_DATA(reply))->ifi_index;
-}
-
-static int find(
-    const struct cnl_namespace *namespace, const char *name, int *index, struct cnl_error *error) {
-    const struct ifinfomsg any = {0};
-    struct cnl_batch batch = {0};
-    struct nl_msg *message =
-        cnl_batch_add(&batch, "look up link", RTM_GETLINK, 0, &any, sizeof any);
-    cnl_put_string(&batch, message, IFLA_IFNAME, name);
-    *index = 0;
-    int result = cnl_batch_run(namespace->rtnetlink, &batch, name, read_index, index, error);
-    return result == 0 && *index == 0 ? cnl_fail(error, ENODEV, "look up link", "%s", name) : result;
-}
-
 static int configure(
     const struct cnl_namespace *namespace, const struct cnl_tun *tun, struct cnl_error *error) {
     int index;
-    int result = find(namespace, tun->name, &index, error);
+    int result = cnl_slice_device(namespace, tun->name, &index, error);
     if (result < 0) return result;
     struct cnl_batch batch = {0};
     if (tun->family != 0) {

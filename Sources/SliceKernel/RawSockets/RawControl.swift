@@ -87,23 +87,25 @@ public struct RawControl: Sendable {
   public func listen(
     _ listener: SharedFD, timeout: Int32, _ told: (Refusal) -> Void
   ) throws(SystemError) {
-    var command = slice_raw_command()
-    command.kind = UInt32(SLICE_RAW_LISTEN.rawValue)
-    let answer = try run(&command, beside: listener, timeout: timeout, told)
-    guard answer.error == 0 else {
-      throw SystemError(code: answer.error, operation: "slice-broker", subject: "listener")
-    }
+    try give(listener, as: SLICE_RAW_LISTEN, subject: "listener", timeout: timeout, told)
   }
 
   /// Gives the broker the map that AF_XDP sockets are to be entered in.
   public func deliver(
     to sockets: SharedFD, timeout: Int32, _ told: (Refusal) -> Void
   ) throws(SystemError) {
+    try give(sockets, as: SLICE_RAW_DELIVER, subject: sockets.label, timeout: timeout, told)
+  }
+
+  private func give(
+    _ descriptor: SharedFD, as kind: slice_raw_command_kind, subject: String, timeout: Int32,
+    _ told: (Refusal) -> Void
+  ) throws(SystemError) {
     var command = slice_raw_command()
-    command.kind = UInt32(SLICE_RAW_DELIVER.rawValue)
-    let answer = try run(&command, beside: sockets, timeout: timeout, told)
+    command.kind = UInt32(kind.rawValue)
+    let answer = try run(&command, beside: descriptor, timeout: timeout, told)
     guard answer.error == 0 else {
-      throw SystemError(code: answer.error, operation: "slice-broker", subject: sockets.label)
+      throw SystemError(code: answer.error, operation: "slice-broker", subject: subject)
     }
   }
 
